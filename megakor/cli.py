@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from megakor import __version__
+from megakor.corpus.verbs import VERBS as CORPUS_VERBS
+from megakor.corpus.verbs import run as run_corpus_verb
 from megakor.errors import ConfigError, ExitCode, MegakorError, report
 
 INTERRUPTED = 130
@@ -70,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--seed", type=int, default=0)
     verb.set_defaults(verb=_generate)
 
+    verb = verbs.add_parser("corpus", help="look at shards, and make new ones from them")
+    verb.add_argument("corpus_verb", metavar="VERB", choices=list(CORPUS_VERBS), help="one of: %(choices)s")
+    verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor corpus VERB --help lists them")
+    verb.set_defaults(verb=_corpus)
+
     verb = verbs.add_parser("doctor", help="what this machine has, and what is in the way of a run")
     verb.set_defaults(verb=_doctor)
     return parser
@@ -129,6 +136,10 @@ def _generate(options: argparse.Namespace) -> int:
     for text in generate(options.run, options.prompt, options.tokens, options.temperature, options.seed):
         print(text)
     return ExitCode.DONE
+
+
+def _corpus(options: argparse.Namespace) -> int:
+    return run_corpus_verb(options.corpus_verb, options.arguments)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -88,6 +88,15 @@ def write_text(path: Path, text: str) -> None:
         file.write(text)
 
 
+def sync_file(path: Path) -> None:
+    """Make the content of a file survive a loss of power. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits; reads it once, in pieces. Raises OSError."""
     digest = hashlib.sha256()

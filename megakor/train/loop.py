@@ -13,6 +13,7 @@ from megakor.data.rows import read_rows, rows_of_rank
 from megakor.data.stream import BatchPlan
 from megakor.errors import DivergedError
 from megakor.launch.rendezvous import Rendezvous
+from megakor.lock import lock_directory
 from megakor.model.transformer_config import parameter_dtype
 from megakor.parallel.device import choose_device
 from megakor.parallel.first_rank import on_first_rank
@@ -20,7 +21,6 @@ from megakor.parallel.topology import lost_ranks_reported, start_process_groups,
 from megakor.report.records import SourceProgress, TrainRecord
 from megakor.train.engine import StepResult
 from megakor.train.evaluation import crosses, evaluation_is_due
-from megakor.train.lock import lock_run
 from megakor.train.micro_batch import micro_batches
 from megakor.train.run import Run, open_run
 
@@ -32,12 +32,16 @@ def pretrain(config: Config) -> None:
     device = choose_device(config.device, rendezvous.local_rank)
     topology = start_process_groups(config.parallel, device, rendezvous)
     try:
-        with lost_ranks_reported(), on_first_rank(lambda: lock_run(Path(config.run.dir))) or nullcontext():
+        with lost_ranks_reported(), on_first_rank(lambda: _lock(config)) or nullcontext():
             run = open_run(config, device, topology)
             with run.reporter:
                 fit(run)
     finally:
         stop_process_groups()
+
+
+def _lock(config: Config) -> TextIO:
+    return lock_directory(Path(config.run.dir), "Stop that run, or set another run.dir.")
 
 
 def fit(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""One run directory, one run: a second start while the first is alive would mix their metrics and checkpoints."""
+"""One directory, one user at a time: two processes that write into the same place would mix their files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from megakor.storage import make_directory, storage_errors
 NAME = "lock"
 
 
-def lock_run(directory: Path) -> TextIO:
+def lock_directory(directory: Path, advice: str, name: str = NAME) -> TextIO:
     """Hold the directory until the file that is returned is closed or the process ends, however it ends.
 
-    A file system without locks (some network ones) is taken as it is.
+    A file system without locks (some network ones) is taken as it is. `advice` says what to do while another holds it.
 
     Raises:
         StorageError: another process holds it; says which.
     """
     make_directory(directory)
-    path = directory / NAME
+    path = directory / name
     with storage_errors(path):
         file = path.open("a+")
     try:
@@ -35,7 +35,7 @@ def lock_run(directory: Path) -> TextIO:
         file.seek(0)
         holder = file.read().strip() or "another process"
         file.close()
-        raise StorageError(f"{directory} is in use by {holder}. Stop that run, or set another run.dir.") from error
+        raise StorageError(f"{directory} is in use by {holder}. {advice}") from error
     with storage_errors(path):
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")

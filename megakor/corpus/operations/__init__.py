@@ -1,0 +1,1 @@
+"""Operations on documents of finished shards, each a stream of batches in and out."""

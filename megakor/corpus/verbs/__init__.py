@@ -1,0 +1,24 @@
+"""`megakor corpus VERB ...`: one module a verb, imported when it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+VERBS = {
+    "inspect": "show documents of a shard, decoded, with their token boundaries",
+    "verify": "check a shard and its side files, and say which document is damaged",
+    "stats": "documents, tokens, bytes, lengths, shares and duplicates of shards",
+    "merge": "put several shards into one",
+    "shuffle": "put the documents of a shard into a random order",
+    "split": "one shard for each value of a metadata field",
+    "filter": "keep the documents that fit an expression over their metadata",
+    "repeat": "repeat documents by weight",
+    "deduplicate": "keep the first of documents with the same tokens",
+    "regroup": "pack documents into rows of one length, by best fit or across languages",
+}
+
+
+def run(verb: str, arguments: Sequence[str]) -> int:
+    """Run one verb; returns its exit code. Raises MegakorError."""
+    return int(import_module(f"megakor.corpus.verbs.{verb}").main(arguments))
