@@ -6,6 +6,7 @@ import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TextIO
 
 from megakor.config.schema import Config
 from megakor.data.mixture import DataExhaustedError
