@@ -8,7 +8,6 @@ import pytest
 from megakor.errors import StorageError
 from megakor.lock import lock_directory
 
-
 ADVICE = "Stop that run, or set another run.dir."
 
 

@@ -1,1 +1,1 @@
-"""Text -> token ids: the engines that give the ids of the Hugging Face tokenizers library, and the proof that they do."""
+"""Text -> token ids: engines that give the ids of the Hugging Face tokenizers library, and the proof that they do."""
