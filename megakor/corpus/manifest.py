@@ -17,11 +17,24 @@ VALIDATION_SUFFIX = ".validation"
 
 @dataclass(frozen=True)
 class InputRecord:
-    """One input file: its path as given, its size and SHA-256 as it lies on the disk (compressed, if it is)."""
+    """One input file: its path as given, its size and hash as it lies on the disk (compressed, if it is).
+
+    The hash is that of `megakor.storage.hash_of_pieces`: for a file of at most 4 MiB its SHA-256. Empty for an input
+    that is no file.
+    """
 
     path: str
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Count:
+    """Documents, tokens and bytes of text of one language or source; bytes are None where they are not known."""
+
+    documents: int
+    tokens: int
+    text_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,9 @@ class Manifest:
     language: str
     tokens: int
     documents: int
-    text_bytes: int
-    """UTF-8 bytes of the text that the tokens stand for; the end-of-document token stands for none."""
+    text_bytes: int | None
+    """UTF-8 bytes of the text that the tokens stand for; the end-of-document token stands for none.
+    None: not known."""
     dtype: str
     bin_bytes: int
     idx_bytes: int
@@ -57,9 +71,19 @@ class Manifest:
     json_key: str = "text"
     shuffle_seed: int | None = None
     """None: the documents are in the order of the input files."""
-    skipped_empty: int = 0
-    skipped_bad: int = 0
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Documents that were left out, by reason: empty, too short, json, missing key, ..."""
     holdout: HoldoutRecord | None = None
+    counts: dict[str, dict[str, Count]] = field(default_factory=dict)
+    """"language" and "source" -> name -> what there is of it; at most 1,000 names each."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Further options of the build that decide what the tokens are, such as the normalisation."""
+    checksums: dict[str, str] = field(default_factory=dict)
+    """"bin", "idx" and "parquet" -> hash of the file, as for the inputs."""
+    operations: list[dict[str, Any]] = field(default_factory=list)
+    """What made this shard out of others, oldest first: name, options, inputs."""
+    padding_tokens: int = 0
+    """Tokens that fill rows of a regrouped shard; `tokens` does not count them."""
     format: str = field(default=FORMAT)
 
 
@@ -90,6 +114,10 @@ def _from_record(path: Path, record: Any) -> Manifest:
         values["inputs"] = [InputRecord(**entry) for entry in record["inputs"]]
         if record.get("holdout"):
             values["holdout"] = HoldoutRecord(**record["holdout"])
+        values["counts"] = {
+            of: {name: Count(**count) for name, count in names.items()}
+            for of, names in record.get("counts", {}).items()
+        }
         return Manifest(**values)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: the manifest is incomplete ({error}); build the shard again.") from error

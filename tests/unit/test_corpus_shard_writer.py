@@ -42,7 +42,7 @@ def test_the_index_does_not_depend_on_the_chunks_it_is_written_in(
     contents = []
     for name, size in (("whole", 1_000_000), ("pieces", chunk)):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("megakor.corpus.shard_writer._INDEX_CHUNK", size)
+            patch.setattr("megakor.corpus.shard_writer._CHUNK", size)
             with ShardWriter(folder / name, np.dtype(np.uint16)) as writer:
                 for length in lengths:
                     writer.add_document(np.zeros(length, dtype=np.uint16))
