@@ -22,8 +22,8 @@ from megakor.storage import make_directory, storage_errors, write_text
 PIECES = "|".join(
     (
         r" ?\p{Hangul}+",
-        r"'(?:s|t|re|ve|m|ll|d)\b",
-        r" ?[[\p{L}\p{M}]&&\P{Hangul}]+",
+        r"'(?:s|t|re|ve|m|ll|d)(?!\p{L})",
+        r" ?(?:(?!\p{Hangul})[\p{L}\p{M}])+",
         r"\p{N}{1,3}",
         r" ?[^\s\p{L}\p{M}\p{N}]+",
         r"\s*[\r\n]+",
