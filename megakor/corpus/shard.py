@@ -73,9 +73,9 @@ def read_header(prefix: Path) -> ShardHeader:
     bin_bytes, idx_bytes = _size(bin_path(prefix)), _size(idx_path(prefix))
     with open(idx_path(prefix), "rb") as idx:
         raw = idx.read(HEADER.size)
-        dtype, sequences, documents = _parse_header(idx_path(prefix), raw)
-        _check_idx_size(idx_path(prefix), idx_bytes, sequences, documents)
-        described = _described_bytes(idx, sequences, dtype.itemsize)
+        dtype, sequences, documents = parse_index_header(idx_path(prefix), raw, idx_bytes)
+        _check_document_index(idx_path(prefix), idx, sequences, documents)
+        described = _described_bytes(idx_path(prefix), idx, sequences, dtype.itemsize)
         lengths = _both_ends(idx, HEADER.size, HEADER.size + 4 * sequences)
     if described != bin_bytes:
         raise DataError(
@@ -126,6 +126,7 @@ class ShardReader:
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Token ids [count] from offset `start`, in the shard's own dtype."""
+        start, count = int(start), int(count)  # the product with the item size must not wrap in a narrow NumPy integer
         if start < 0 or count < 0 or start + count > self.tokens:
             raise DataError(
                 f"{bin_path(self.prefix)}: tokens {start:,} to {start + count:,} were asked for; "
@@ -141,6 +142,11 @@ class ShardReader:
             pointers = self._pointers.read(idx, first, last)
             opened, closed = self._documents_between(idx, first, last)
             sequences = self._first_sequences.read(idx, opened, closed)
+        if len(sequences) and not first <= sequences.min() <= sequences.max() < last:
+            raise DataError(
+                f"{idx_path(self.prefix)}: documents {opened:,} to {closed:,} point outside their own tokens; the index "
+                f"is damaged. `megakor corpus verify {self.prefix}` says where."
+            )
         starts = pointers[sequences - first] // self.dtype.itemsize
         return starts[np.diff(starts, prepend=-1) > 0]  # an empty document starts where the next one does
 
@@ -179,36 +185,60 @@ def _size(path: Path) -> int:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _parse_header(path: Path, raw: bytes) -> tuple[np.dtype, int, int]:
+def parse_index_header(path: Path, raw: bytes, size: int) -> tuple[np.dtype, int, int]:
+    """The token dtype, sequences and documents that the first bytes of an .idx of `size` bytes tell.
+
+    Raises:
+        DataError: they are not those of an index, or of one of another size.
+    """
     if len(raw) < HEADER.size or not raw.startswith(MAGIC):
         raise DataError(f"{path} is not a Megatron index (its first bytes are wrong). Build the shard again.")
-    _, version, code, sequences, document_index_length = HEADER.unpack(raw)
+    _, version, code, sequences, document_index_length = HEADER.unpack(raw[: HEADER.size])
     if version != VERSION:
         raise DataError(f"{path} is a Megatron index of version {version}; only version {VERSION} is known.")
     if code not in DTYPES:
         raise DataError(f"{path} has dtype code {code}, which is no integer type for token ids. Build the shard again.")
-    return DTYPES[code], sequences, max(document_index_length - 1, 0)
-
-
-def _check_idx_size(path: Path, size: int, sequences: int, documents: int) -> None:
-    expected = HEADER.size + 12 * sequences + 8 * (documents + 1)
-    if size != expected:
+    expected = HEADER.size + 12 * sequences + 8 * document_index_length
+    if size != expected or document_index_length == 0:
         fault = "is truncated" if size < expected else "has more bytes than its header explains"
         raise DataError(
             f"{path} {fault}: {size:,} bytes, {expected:,} expected for {sequences:,} sequences and "
-            f"{documents:,} documents. Copy or build the shard again."
+            f"{document_index_length - 1:,} documents. Copy or build the shard again."
+        )
+    return DTYPES[code], sequences, document_index_length - 1
+
+
+def _check_document_index(path: Path, idx: BinaryIO, sequences: int, documents: int) -> None:
+    start = HEADER.size + 12 * sequences
+    first, last = _integer(path, idx, start, "<q"), _integer(path, idx, start + 8 * documents, "<q")
+    if (first, last) != (0, sequences):
+        raise DataError(
+            f"{path}: its documents span sequences {first:,} to {last:,}, and it has {sequences:,}: the index is "
+            "damaged. Copy or build the shard again."
         )
 
 
-def _described_bytes(idx: BinaryIO, sequences: int, itemsize: int) -> int:
+def _described_bytes(path: Path, idx: BinaryIO, sequences: int, itemsize: int) -> int:
     """Bytes of .bin according to the last sequence."""
     if sequences == 0:
         return 0
-    idx.seek(HEADER.size + 4 * (sequences - 1))
-    (length,) = struct.unpack("<i", idx.read(4))
-    idx.seek(HEADER.size + 4 * sequences + 8 * (sequences - 1))
-    (pointer,) = struct.unpack("<q", idx.read(8))
+    opening = _integer(path, idx, HEADER.size + 4 * sequences, "<q")
+    length = _integer(path, idx, HEADER.size + 4 * (sequences - 1), "<i")
+    pointer = _integer(path, idx, HEADER.size + 4 * sequences + 8 * (sequences - 1), "<q")
+    if opening != 0 or length < 0 or pointer < 0 or pointer % itemsize:
+        raise DataError(
+            f"{path}: its first sequence begins at byte {opening:,}, its last one at {pointer:,} with {length:,} tokens "
+            f"of {itemsize} bytes, which cannot be: the index is damaged. Copy or build the shard again."
+        )
     return pointer + length * itemsize
+
+
+def _integer(path: Path, file: BinaryIO, offset: int, form: str) -> int:
+    file.seek(offset)
+    raw = file.read(struct.calcsize(form))
+    if len(raw) < struct.calcsize(form):
+        raise DataError(f"{path} became shorter while it was read.")
+    return int(struct.unpack(form, raw)[0])
 
 
 def _both_ends(file: BinaryIO, start: int, stop: int) -> bytes:
