@@ -1,0 +1,1 @@
+"""Text -> shards: tasks, sorted runs, their merge, and the processes that share the work."""

@@ -1,0 +1,162 @@
+"""Processes that build one corpus together: the ranks of mpirun or srun, or the tasks of a Slurm array.
+
+Nothing is sent between them. Each takes its share of the tasks, and what is done is known from the files of the work
+directory, so that a team may have another size when the command is given again.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import NoReturn, TypeVar
+
+from megakor.errors import ConfigError
+
+Item = TypeVar("Item")
+VARIABLE = "MEGAKOR_TEAM"
+SLURM_ARRAY = "slurm-array"
+"""slurm/preprocess.sh sets VARIABLE to this. Without it the tasks of an array may well be builds of their own."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds between two looks at the work directory."""
+WORD_EVERY = 60.0
+"""Seconds between two lines that say what is waited for."""
+_MPI = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
+    ("PMI_RANK", "PMI_SIZE"),  # MPICH and Intel MPI
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH
+)
+
+
+class Kind(Enum):
+    """What started the members."""
+
+    ALONE = "one process"
+    MPI = "MPI"
+    SRUN = "srun"
+    ARRAY = "Slurm array"
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among those that build together."""
+
+    rank: int = 0
+    size: int = 1
+    kind: Kind = Kind.ALONE
+    together: bool = True
+    """Whether all members run at the same time. The tasks of an array may start one after another, so none may wait."""
+    step: str = ""
+    """Slurm's name of the job step, of members that srun started."""
+
+    @classmethod
+    def detect(cls, environment: Mapping[str, str]) -> Team:
+        """Learn from the environment who takes part. Under mpirun, MPI is started.
+
+        Raises:
+            ConfigError: mpi4py is missing or belongs to another MPI; an array has gaps; a variable is no number.
+        """
+        inner = _step(environment) or _mpi(environment) or cls()
+        if inner.kind is Kind.MPI:
+            _join_mpi(inner.size)
+        if environment.get(VARIABLE) != SLURM_ARRAY:
+            return inner
+        array_rank, array_size = _array(environment)
+        return cls(
+            rank=array_rank * inner.size + inner.rank,
+            size=array_size * inner.size,
+            kind=Kind.ARRAY if inner.kind is Kind.ALONE and array_size > 1 else inner.kind,
+            together=array_size == 1,
+            step=inner.step,
+        )
+
+    def __str__(self) -> str:
+        return self.kind.value if self.size == 1 else f"member {self.rank + 1} of {self.size} ({self.kind.value})"
+
+    def mine(self, items: Sequence[Item]) -> list[Item]:
+        """This member's share; every item belongs to exactly one member."""
+        return list(items[self.rank :: self.size])
+
+    def wait(self, until: Callable[[], bool], what: str, log: Callable[[str], None]) -> None:
+        """Look again and again, ever more slowly, until it is so; what `until` raises ends the wait."""
+        pause, since = SHORTEST_PAUSE, time.monotonic()
+        said = since
+        while not until():
+            time.sleep(pause)
+            pause = min(1.5 * pause, LONGEST_PAUSE)
+            now = time.monotonic()
+            if now - said >= WORD_EVERY:
+                said = now
+                log(f"{self}: waiting for {what} for {now - since:.0f} s")
+
+    def abort(self, code: int) -> NoReturn:
+        """End this process with the code, and the members that run beside it: they would wait for it for ever."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        if self.kind is Kind.MPI and self.size > 1:
+            from mpi4py import MPI
+
+            MPI.COMM_WORLD.Abort(code)
+        if self.kind is Kind.SRUN:
+            with suppress(OSError):
+                subprocess.run(["scancel", self.step], check=False)
+        sys.exit(code)
+
+
+def _step(environment: Mapping[str, str]) -> Team | None:
+    """Members that srun itself started. In a batch script SLURM_PROCID is set too, but no size of a step."""
+    if "SLURM_STEP_NUM_TASKS" not in environment:
+        return None
+    rank, size = _number(environment, "SLURM_PROCID"), _number(environment, "SLURM_STEP_NUM_TASKS")
+    mpi = _mpi(environment)
+    # mpirun inside of a job starts its daemons as a step: then the ranks are MPI's.
+    if size == 1 or (mpi is not None and (mpi.rank, mpi.size) != (rank, size)):
+        return None
+    return Team(rank, size, Kind.SRUN, step=f"{environment['SLURM_JOB_ID']}.{environment['SLURM_STEP_ID']}")
+
+
+def _mpi(environment: Mapping[str, str]) -> Team | None:
+    for rank, size in _MPI:
+        if rank in environment and size in environment and _number(environment, size) > 1:
+            return Team(_number(environment, rank), _number(environment, size), Kind.MPI)
+    return None
+
+
+def _array(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Rank and size of this task in its array."""
+    task, first, last, size = (
+        _number(environment, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX", "COUNT")
+    )
+    stride = _number(environment, "SLURM_ARRAY_TASK_STEP", 1)
+    if first + stride * (size - 1) != last or (task - first) % stride:
+        raise ConfigError(
+            f"the Slurm array has {size} tasks from {first} to {last}, with gaps. "
+            f"Give a range: sbatch --array=0-{size - 1}"
+        )
+    return (task - first) // stride, size
+
+
+def _join_mpi(size: int) -> None:
+    """Start MPI, which can end all ranks when one fails."""
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:  # a RuntimeError when there is no library of MPI
+        raise ConfigError(f"mpirun needs mpi4py ({error}). Install it: pip install 'megakor[mpi]' mpich") from error
+    if MPI.COMM_WORLD.Get_size() != size:
+        raise ConfigError(
+            f"mpirun started {size} ranks, but mpi4py sees {MPI.COMM_WORLD.Get_size()}: it uses another MPI "
+            f"({MPI.Get_library_version().splitlines()[0].strip()}). Use the mpirun of that one, or build mpi4py for "
+            "this one: pip install --force-reinstall --no-binary mpi4py mpi4py"
+        )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
+    text = environment.get(name, "" if default is None else str(default))
+    if not text.isdecimal():
+        raise ConfigError(f"the environment variable {name} is {text!r}; a launcher sets it to a number.")
+    return int(text)
