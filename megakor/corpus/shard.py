@@ -144,8 +144,8 @@ class ShardReader:
             sequences = self._first_sequences.read(idx, opened, closed)
         if len(sequences) and not first <= sequences.min() <= sequences.max() < last:
             raise DataError(
-                f"{idx_path(self.prefix)}: documents {opened:,} to {closed:,} point outside their own tokens; the index "
-                f"is damaged. `megakor corpus verify {self.prefix}` says where."
+                f"{idx_path(self.prefix)}: documents {opened:,} to {closed:,} point outside their own tokens; the "
+                f"index is damaged. `megakor corpus verify {self.prefix}` says where."
             )
         starts = pointers[sequences - first] // self.dtype.itemsize
         return starts[np.diff(starts, prepend=-1) > 0]  # an empty document starts where the next one does
@@ -227,8 +227,8 @@ def _described_bytes(path: Path, idx: BinaryIO, sequences: int, itemsize: int) -
     pointer = _integer(path, idx, HEADER.size + 4 * sequences + 8 * (sequences - 1), "<q")
     if opening != 0 or length < 0 or pointer < 0 or pointer % itemsize:
         raise DataError(
-            f"{path}: its first sequence begins at byte {opening:,}, its last one at {pointer:,} with {length:,} tokens "
-            f"of {itemsize} bytes, which cannot be: the index is damaged. Copy or build the shard again."
+            f"{path}: its first sequence begins at byte {opening:,}, its last one at {pointer:,} with {length:,} "
+            f"tokens of {itemsize} bytes, which cannot be: the index is damaged. Copy or build the shard again."
         )
     return pointer + length * itemsize
 
