@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megakor.corpus.operations.conditioning import Conditioning, draws, short_id
+from megakor.corpus.operations.conditioning import Conditioning, short_id
+from megakor.corpus.operations.draws import draws
 from megakor.corpus.operations.template import Template
 from megakor.errors import ConfigError
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from megakor.corpus.operations.draws import draws
 from megakor.corpus.operations.template import Template, value_text
 from megakor.errors import ConfigError
 
@@ -124,16 +125,6 @@ def short_id(path: str, position: int) -> str:
     """Twelve letters and digits that stand for one document: 60 bits of a hash of its file's path and its place."""
     digest = hashlib.blake2b(f"{position} {path}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return base64.b32encode(digest).decode("ascii").lower()[: _ID_BITS // 5]
-
-
-def draws(keys: np.ndarray, seed: int, purpose: str) -> np.ndarray:
-    """A uniform number in [0, 1) for each uint64 key, float64: splitmix64's finaliser, keyed by seed and purpose."""
-    key = hashlib.blake2b(f"{seed} {purpose}".encode(), digest_size=8).digest()
-    word = keys.astype(np.uint64) ^ np.uint64(int.from_bytes(key, "little"))
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    word = word ^ (word >> np.uint64(31))
-    return (word >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _filled(template: Template, columns: Mapping[str, Sequence[Any]], chosen: np.ndarray) -> list[str]:
