@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from megakor.report.records import TrainRecord, ValidationRecord, by_language
-from megakor.report.units import compact, duration, percent
+from megakor.units import compact, duration, percent
 
 if TYPE_CHECKING:
     from rich.progress import Progress

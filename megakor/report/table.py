@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from megakor.errors import DataError
 from megakor.report.metrics import Line, surviving
 from megakor.report.records import ValidationRecord, by_language, evaluations
-from megakor.report.units import compact, percent
+from megakor.units import compact, percent
 
 if TYPE_CHECKING:
     from megakor.corpus.baselines import Baselines

@@ -24,7 +24,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from megakor.report.metrics import RESUME
 from megakor.report.records import TrainRecord, ValidationRecord, by_language
-from megakor.report.units import GIBIBYTE
+from megakor.units import GIBIBYTE
 from megakor.storage import CONTINUE, storage_errors
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from megakor.report.console import ConsoleOutput, train_line, validation_lines
 from megakor.report.records import SourceProgress, TrainRecord, ValidationRecord
-from megakor.report.units import compact, duration, percent
+from megakor.units import compact, duration, percent
 
 TRAIN = TrainRecord(
     12, 12_000, 2.51239, 3e-4, 1.5, batch_tokens=1_000, seconds=0.5, sequence_length=100,

@@ -16,6 +16,12 @@ def compact(number: float) -> str:
     return f"{number:.0f}"
 
 
+def data_size(number: float) -> str:
+    """1234567 -> "1.23 MB": decimal units of bytes, three significant digits."""
+    text = compact(number).replace("B", "G").replace("K", "k")
+    return f"{text[:-1]} {text[-1]}B" if text[-1].isalpha() else f"{text} B"
+
+
 def duration(seconds: float) -> str:
     """75 -> "1m15s"; the two largest units."""
     whole = round(seconds)
