@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from megakor.storage import write_text
 
 FORMAT = "megakor-shard-1"
 VALIDATION_SUFFIX = ".validation"
+_DIGEST = "manifest_sha256"
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,25 @@ class Manifest:
 
 def write_manifest(prefix: Path, manifest: Manifest) -> None:
     """Write PREFIX.json atomically; do it last, it says that the shard is whole. Raises StorageError."""
-    text = json.dumps(asdict(manifest), ensure_ascii=False, indent=2, sort_keys=True)
+    record = asdict(manifest)
+    record[_DIGEST] = _digest(record)
+    text = json.dumps(record, ensure_ascii=False, indent=2, sort_keys=True)
     write_text(shard_file(prefix, ".json"), text + "\n")
+
+
+def is_as_written(prefix: Path) -> bool | None:
+    """Whether PREFIX.json says what `write_manifest` wrote; None for a manifest without a digest.
+
+    For `megakor corpus verify`: elsewhere a manifest that somebody corrected by hand is taken at its word.
+    """
+    record = json.loads(shard_file(prefix, ".json").read_text(encoding="utf-8"))
+    return record[_DIGEST] == _digest(record) if _DIGEST in record else None
+
+
+def _digest(record: dict[str, Any]) -> str:
+    """SHA-256 over every other value, so that it does not depend on spaces and the order of keys."""
+    rest = {key: value for key, value in record.items() if key != _DIGEST}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode("ascii")).hexdigest()
 
 
 def read_manifest(prefix: Path) -> Manifest | None:

@@ -5,7 +5,7 @@ Every build writes the columns below; chosen fields of the input stand beside th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,7 +43,7 @@ class MetadataWriter:
         self._waiting: list[pa.Table] = []
         self._waiting_rows = 0
         with storage_errors(self.path):
-            self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._temporary, schema, compression="zstd", write_page_checksum=True)
         self._schema = schema
 
     def write(self, rows: pa.Table | pa.RecordBatch) -> None:
@@ -80,13 +80,15 @@ class MetadataWriter:
         self._waiting, self._waiting_rows = ([rest] if rest.num_rows else []), rest.num_rows
 
 
-def read_metadata(prefix: Path, batch_rows: int = ROWS_PER_GROUP) -> Iterator[pa.RecordBatch] | None:
-    """The rows in batches, or None where a shard has no metadata (Megatron-LM writes none).
+def read_metadata(
+    prefix: Path, batch_rows: int = ROWS_PER_GROUP, columns: Sequence[str] | None = None, first_row: int = 0
+) -> Iterator[pa.RecordBatch] | None:
+    """The rows from `first_row` on in batches, or None where a shard has no metadata (Megatron-LM writes none).
 
     Raises DataError for a file that is damaged.
     """
     path = shard_file(prefix, SUFFIX)
-    return _batches(path, batch_rows) if path.exists() else None
+    return _batches(path, batch_rows, columns, first_row) if path.exists() else None
 
 
 def metadata_schema(prefix: Path) -> pa.Schema | None:
@@ -103,16 +105,32 @@ def metadata_rows(prefix: Path) -> int | None:
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        # pre_buffer would hold all row groups in memory at once.
+        return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: the metadata cannot be read ({error}); build the shard again.") from error
 
 
-def _batches(path: Path, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, batch_rows: int, columns: Sequence[str] | None, first_row: int) -> Iterator[pa.RecordBatch]:
     file = _open(path)
     try:
-        yield from file.iter_batches(batch_rows)
+        groups, skipped = _groups_from(file.metadata, first_row)
+        for batch in file.iter_batches(batch_rows, groups, None if columns is None else list(columns)):
+            if skipped < batch.num_rows:
+                yield batch.slice(skipped)
+            skipped = max(0, skipped - batch.num_rows)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: the metadata is damaged ({error}); build the shard again.") from error
     finally:
         file.close()
+
+
+def _groups_from(footer: pq.FileMetaData, first_row: int) -> tuple[list[int], int]:
+    """The row groups that hold rows from `first_row` on, and how many rows of them come before it."""
+    before = 0
+    for group in range(footer.num_row_groups):
+        rows = footer.row_group(group).num_rows
+        if first_row < before + rows:
+            return list(range(group, footer.num_row_groups)), first_row - before
+        before += rows
+    return [], 0
