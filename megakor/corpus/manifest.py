@@ -15,6 +15,7 @@ from megakor.storage import write_text
 FORMAT = "megakor-shard-1"
 VALIDATION_SUFFIX = ".validation"
 _DIGEST = "manifest_sha256"
+_PLAIN: dict[str, Any] = {"int": int, "str": str, "float": (int, float)}
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def read_manifest(prefix: Path) -> Manifest | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: the manifest cannot be read ({error}); build the shard again.") from error
     return _from_record(path, record)
 
@@ -137,6 +138,23 @@ def _from_record(path: Path, record: Any) -> Manifest:
             of: {name: Count(**count) for name, count in names.items()}
             for of, names in record.get("counts", {}).items()
         }
-        return Manifest(**values)
+        manifest = Manifest(**values)
+        _check_types(manifest)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: the manifest is incomplete ({error}); build the shard again.") from error
+    return manifest
+
+
+def _check_types(manifest: Manifest) -> None:
+    """Raises TypeError for a value that a reader would stumble over: JSON can hold anything anywhere."""
+    counts = [count for names in manifest.counts.values() for count in names.values()]
+    records: list[Any] = [manifest, *manifest.inputs, *counts]
+    for record in records:
+        for entry in fields(record):
+            value, wanted = getattr(record, entry.name), str(entry.type)
+            optional = value is None and wanted.endswith("| None")
+            kind = _PLAIN.get(wanted.removesuffix(" | None"))
+            if kind is not None and not optional and (not isinstance(value, kind) or value is True or value is False):
+                raise TypeError(f"{entry.name} is {value!r}")
+    if not all(isinstance(digest, str) for digest in manifest.checksums.values()):
+        raise TypeError("checksums are not text")
