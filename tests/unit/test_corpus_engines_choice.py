@@ -1,0 +1,84 @@
+"""The fastest engine that proves itself is taken; every other outcome is the reference with the reason."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from corpus_world import make_tokenizer, small_texts
+
+from megakor.corpus.engines import load
+from megakor.corpus.engines.choice import choose_engine
+from megakor.corpus.engines.load import load_engine, load_reference
+from megakor.errors import ConfigError, DataError
+
+# Oniguruma intersects classes here; PCRE2 reads a class, then "]+" as characters.
+INTERSECTION = r" ?[[\p{L}\p{M}]&&\P{Hangul}]+|\p{Hangul}+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+|\s+"
+LLAMA_3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+def with_pattern(tokenizer: Path, directory: Path, pattern: str) -> Path:
+    content = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    content["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, byte_level]}
+    (directory / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    return directory
+
+
+def test_fastokens_proves_itself_for_a_well_known_pattern(tokenizer: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fastokens")
+    known = with_pattern(tokenizer, tmp_path, LLAMA_3)
+    chosen = choose_engine("auto", known, small_texts(20))
+    assert (chosen.name, chosen.notes) == ("fastokens", [])
+    ids, _ = load_engine(chosen.name, known).encode(small_texts(20))
+    assert ids.tolist() == load_reference(known).encode(small_texts(20))[0].tolist()
+
+
+def test_an_engine_with_other_ids_is_passed_over_with_the_reason(tokenizer: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fastokens")
+    chosen = choose_engine("fastokens", with_pattern(tokenizer, tmp_path, INTERSECTION), [])
+    assert chosen.name == "tokenizers"
+    assert chosen.notes[0].startswith("fastokens is not used: other ids for ")
+
+
+def test_an_engine_that_is_not_there_is_a_mistake_only_when_asked_for(
+    tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(load.FAST_ENGINES, "absent", load.FastEngine(load._fastokens, "pip install absent"))
+    monkeypatch.setattr(load, "ENGINE_NAMES", (*load.ENGINE_NAMES, "absent"))
+    with pytest.raises(ConfigError, match="pip install absent"):
+        choose_engine("absent", tokenizer, [])
+    for name in [name for name in load.FAST_ENGINES if name != "absent"]:
+        monkeypatch.delitem(load.FAST_ENGINES, name)
+    chosen = choose_engine("auto", tokenizer, [])
+    assert chosen.name == "tokenizers" and "no fast engine is installed" in chosen.notes[0]
+
+
+def test_a_library_that_kills_its_process_is_passed_over(tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastokens")
+    monkeypatch.setattr("megakor.corpus.engines.proof._answer", die)
+    chosen = choose_engine("fastokens", tokenizer, [])
+    assert chosen.name == "tokenizers" and "crashed in the proof (exit code 134)" in chosen.notes[0]
+
+
+def die(*_: object) -> None:
+    import os
+
+    os._exit(134)
+
+
+def test_a_wrong_name_or_tokenizer_is_told_at_once(tokenizer: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="auto, fastokens"):
+        choose_engine("fast", tokenizer, [])
+    with pytest.raises(DataError, match="no tokenizer here"):
+        choose_engine("auto", tmp_path, [])
