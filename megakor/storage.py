@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -29,6 +29,8 @@ CONTINUE = "Then start the same command again: the run continues from its newest
 """What to do once the storage of a run is well again."""
 _CHUNK = 8 << 20
 """Bytes read at a time when a file is hashed."""
+HASH_PIECE = 4 << 20
+"""A large file is hashed in pieces of so many bytes, so that several readers can share the work."""
 
 
 @contextmanager
@@ -104,6 +106,29 @@ def hash_file(path: Path) -> str:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def hash_pieces(path: Path, start: int, stop: int) -> list[str]:
+    """SHA-256 of each piece of a file that begins at a byte in [start, stop), in hexadecimal digits. Raises OSError.
+
+    Pieces begin at multiples of `HASH_PIECE` and end with the next one or the file, whatever `stop` is.
+    """
+    digests = []
+    with path.open("rb") as file:
+        for position in range(-(-start // HASH_PIECE) * HASH_PIECE, stop, HASH_PIECE):
+            file.seek(position)
+            if not (piece := file.read(HASH_PIECE)):
+                break
+            digests.append(hashlib.sha256(piece).hexdigest())
+    return digests
+
+
+def hash_of_pieces(digests: Sequence[str]) -> str:
+    """The hash of a file by the digests of all its pieces in order.
+
+    A file of one piece has its plain SHA-256; a longer one the SHA-256 of the hexadecimal digests joined (ASCII).
+    """
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
 
 
 def remove(path: Path) -> None:

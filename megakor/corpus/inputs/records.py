@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+BATCH_DOCUMENTS = 1024
+"""At most so many documents stand in one `Records`."""
+BATCH_BYTES = 4 << 20
+"""About so many bytes of text stand in one `Records` at most, unless a single document is longer."""
 MAXIMUM_FILES = 1 << 20
 MAXIMUM_POSITION = 1 << 44
 """A file number and a position share one 64-bit number; see `megakor.corpus.build.order`."""

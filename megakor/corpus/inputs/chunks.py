@@ -1,0 +1,108 @@
+"""The bytes of a text file in chunks of bounded size: a range of a plain file, or a compressed file unpacked."""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from megakor.corpus.inputs.kinds import check_beginning
+from megakor.corpus.inputs.records import Portion
+from megakor.errors import DataError
+
+CHUNK = 1 << 20
+"""Bytes read at a time: small enough to stay in a processor's cache while its lines are parsed."""
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Bytes that stand together in the unpacked file."""
+
+    data: bytes
+    offset: int
+    """Of the first byte, in the unpacked file."""
+    position: int
+    """How far the file itself has been read, in bytes; for progress."""
+
+
+def portion_chunks(portion: Portion) -> Iterator[Chunk]:
+    """The lines that begin in a portion of plain text, wherever the last one ends; all of a compressed file.
+
+    A byte-order mark is replaced by spaces. Raises DataError for a file that cannot be read or is not text.
+    """
+    with readable(portion.path):
+        chunks = _unpacked(portion) if portion.compression else _lines_in_range(portion)
+        for chunk in chunks:
+            yield without_mark(portion, chunk)
+
+
+def without_mark(portion: Portion, chunk: Chunk) -> Chunk:
+    """The chunk, checked and without a byte-order mark if it is the first of the file."""
+    if chunk.offset:
+        return chunk
+    check_beginning(portion.path, chunk.data)
+    if not chunk.data.startswith(_BYTE_ORDER_MARK):
+        return chunk
+    return Chunk(b"   " + chunk.data[3:], 0, chunk.position)
+
+
+def plain_chunks(path: str, start: int, stop: int | None = None) -> Iterator[Chunk]:
+    """Bytes [start, stop) of a plain file; to its end without `stop`. Raises OSError."""
+    with Path(path).open("rb", buffering=0) as file:
+        file.seek(start)
+        while data := file.read(CHUNK if stop is None else min(CHUNK, stop - start)):
+            yield Chunk(data, start, start + len(data))
+            start += len(data)
+
+
+@contextmanager
+def readable(path: str, compression: str | None = None) -> Iterator[None]:
+    """Turn the errors of files, codecs and Arrow into a DataError with the path."""
+    try:
+        yield
+    except (EOFError, lzma.LZMAError, pa.ArrowException) as error:
+        raise DataError(f"{path}: damaged or cut off ({error}); fetch or write it again.") from error
+    except OSError as error:
+        if error.errno is None:  # pyarrow's codecs raise a bare OSError
+            raise DataError(f"{path}: damaged or cut off ({error}); fetch or write it again.") from error
+        raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _lines_in_range(portion: Portion) -> Iterator[Chunk]:
+    start, stop = portion.byte_start, portion.byte_stop
+    begin = _line_start(portion.path, start, stop)
+    if begin < stop:
+        yield from plain_chunks(portion.path, begin, _line_start(portion.path, stop))
+
+
+def _line_start(path: str, offset: int, limit: int | None = None) -> int:
+    """Where the first line at or after `offset` begins; `limit`, or the end of the file, if none does before that."""
+    if offset == 0:
+        return 0
+    end = offset
+    for chunk in plain_chunks(path, offset - 1, limit):
+        newline = chunk.data.find(b"\n")
+        if newline >= 0:
+            return chunk.offset + newline + 1
+        end = chunk.position
+    return end
+
+
+def _unpacked(portion: Portion) -> Iterator[Chunk]:
+    offset = 0
+    with Path(portion.path).open("rb") as packed, _opened(packed, str(portion.compression)) as unpacked:
+        while data := unpacked.read(CHUNK):
+            yield Chunk(data, offset, packed.tell())
+            offset += len(data)
+
+
+def _opened(packed: BinaryIO, compression: str) -> BinaryIO | pa.NativeFile:
+    if compression == "xz":  # unknown to Arrow
+        return lzma.open(packed, "rb")
+    return pa.CompressedInputStream(packed, compression)
