@@ -6,6 +6,7 @@ Every build writes the columns below; chosen fields of the input stand beside th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,7 +70,8 @@ class MetadataWriter:
 
     def discard(self) -> None:
         """Remove what has no final name yet."""
-        self._writer.close()
+        with suppress(OSError):  # a full disk refuses the last bytes again
+            self._writer.close()
         remove(self._temporary)
 
     def _write_group(self, rows: int) -> None:
