@@ -1,0 +1,95 @@
+"""Where an operation writes until its output is whole: PREFIX.scratch, a directory beside the output."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from megakor.corpus.manifest import VALIDATION_SUFFIX
+from megakor.corpus.shard_writer import SHARD_SUFFIXES, shard_file, withdraw
+from megakor.errors import ConfigError
+from megakor.lock import lock_directory
+from megakor.storage import publish, storage_errors
+
+SUFFIX = ".scratch"
+_LAST_FIRST = tuple(reversed(SHARD_SUFFIXES))
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where an operation writes."""
+
+    prefix: Path
+    overwrite: bool = False
+    """Whether a shard of this name may be replaced."""
+    with_validation: bool = False
+    """Whether PREFIX.validation is made by the same command."""
+
+
+@contextmanager
+def workplace(output: Path) -> Iterator[Path]:
+    """An empty directory on the file system of the output, of one process at a time, that is removed at the end.
+
+    What a killed process left there is removed at the start.
+
+    Raises:
+        StorageError: it cannot be made, or another process works on this output.
+    """
+    directory = shard_file(output, SUFFIX)
+    lock = lock_directory(directory, "Wait for it or choose another output.")
+    try:
+        for path in directory.iterdir():
+            if path.name != Path(lock.name).name:
+                _remove(path)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        lock.close()
+
+
+def check_output(output: Output, inputs: Sequence[Path]) -> None:
+    """Refuse an output that would hide or destroy something.
+
+    Raises:
+        ConfigError: it is there already and may not be replaced, it is an input, a build of it is unfinished, or an
+            older validation shard would stand beside it.
+    """
+    prefix = output.prefix
+    if any(prefix.resolve() == path.resolve() for path in inputs):
+        raise ConfigError(f"{prefix} is an input too; give another output.")
+    if shard_file(prefix, ".work").exists():
+        raise ConfigError(f"{prefix}.work: a build of this shard is not finished; finish it or give another output.")
+    there = [path for suffix in SHARD_SUFFIXES if (path := shard_file(prefix, suffix)).exists()]
+    if there and not output.overwrite:
+        raise ConfigError(f"{there[-1]} exists; give another output, or --overwrite to replace the shard.")
+    validation = shard_file(prefix, VALIDATION_SUFFIX + ".idx")
+    if validation.exists() and not output.with_validation:
+        raise ConfigError(
+            f"{validation} would stand beside a training shard that it may not be held out from; remove it, give "
+            "another output, or make both with --with-validation."
+        )
+
+
+def publish_shards(directory: Path, outputs: Sequence[Path]) -> None:
+    """Move whole shards out of the workplace, each under its own name, tokens first and the manifest last.
+
+    Shards of these names that `--overwrite` replaces are taken away at this moment, not before. Raises StorageError.
+    """
+    for output in outputs:
+        withdraw(output)
+    for output in outputs:
+        for suffix in _LAST_FIRST:
+            whole = shard_file(directory / output.name, suffix)
+            if whole.exists():
+                publish(whole, shard_file(output, suffix))
+
+
+def _remove(path: Path) -> None:
+    with storage_errors(path):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
