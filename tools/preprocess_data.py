@@ -1,8 +1,8 @@
-"""See megakor/corpus/commands.py and docs/corpus.md, or --help."""
+"""See megakor/corpus/preprocess_command.py and docs/corpus.md, or --help."""
 
 import sys
 
-from megakor.corpus.commands import preprocess_data
+from megakor.corpus.preprocess_command import main
 
 if __name__ == "__main__":
-    sys.exit(preprocess_data())
+    sys.exit(main())

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from megakor.corpus.preprocess import PreprocessOptions, preprocess
 from megakor.corpus.sample import write_sample_corpus
 from megakor.corpus.tokenizer_training import TokenizerOptions, train_tokenizer
 from megakor.errors import ConfigError, ExitCode, MegakorError, report
@@ -23,57 +22,6 @@ def _run(action: Callable[[], object]) -> int:
     except MegakorError as error:
         return report(error)
     return int(ExitCode.DONE)
-
-
-def preprocess_data(arguments: Sequence[str] | None = None) -> int:
-    """`tools/preprocess_data.py`: text to shards, under Megatron-LM's option names. Returns the exit code."""
-    parser = argparse.ArgumentParser(description="Tokenize JSON Lines into Megatron .bin/.idx shards.")
-    add = parser.add_argument
-    add("--input", nargs="+", required=True, metavar="FILE", help=".jsonl or .jsonl.gz files, or quoted globs")
-    add(
-        "--output-prefix", required=True, type=Path, help="writes PREFIX.bin, .idx, .json (PREFIX_KEY for several keys)"
-    )
-    add("--tokenizer-type", default="HuggingFaceTokenizer", choices=["HuggingFaceTokenizer"])
-    add("--tokenizer-model", required=True, type=Path, help="directory with tokenizer.json")
-    add("--json-keys", nargs="+", default=["text"], metavar="KEY")
-    add("--append-eod", action="store_true", help="end every document with the end-of-document token")
-    add("--workers", type=int, default=1, help="processes; the output is the same bytes for any number")
-    add("--language", default="", help="noted in the manifest: ko, en, ...")
-    add("--holdout-share", type=float, default=0.0, help="share of documents that go to PREFIX.validation")
-    add("--holdout-seed", type=int, default=1234)
-    add(
-        "--holdout-exclusive-sentences",
-        action="store_true",
-        help="take sentences that training has too out of the held-out documents",
-    )
-    add(
-        "--holdout-minimum-characters",
-        type=int,
-        default=50,
-        help="drop held-out documents that end up shorter than this",
-    )
-    add("--shuffle-seed", type=int, default=1234)
-    add("--no-shuffle", action="store_true", help="keep the order of the input")
-    add("--skip-bad-lines", action="store_true", help="count and report bad lines instead of stopping at the first")
-    add("--log-interval", type=int, default=10_000, help="documents between progress lines")
-    given = parser.parse_args(arguments)
-    options = PreprocessOptions(
-        inputs=tuple(given.input),
-        output_prefix=given.output_prefix,
-        tokenizer=given.tokenizer_model,
-        json_keys=tuple(given.json_keys),
-        append_eod=given.append_eod,
-        workers=given.workers,
-        language=given.language,
-        holdout_share=given.holdout_share,
-        holdout_seed=given.holdout_seed,
-        holdout_exclusive_sentences=given.holdout_exclusive_sentences,
-        holdout_minimum_characters=given.holdout_minimum_characters,
-        shuffle_seed=None if given.no_shuffle else given.shuffle_seed,
-        skip_bad_lines=given.skip_bad_lines,
-        log_interval=given.log_interval,
-    )
-    return _run(lambda: preprocess(options, _log))
 
 
 def train_tokenizer_command(arguments: Sequence[str] | None = None) -> int:

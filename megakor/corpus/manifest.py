@@ -89,6 +89,10 @@ class Manifest:
     """Tokens that fill rows of a regrouped shard; `tokens` does not count them."""
     format: str = field(default=FORMAT)
 
+    def to_json(self) -> str:
+        """What `manifest_from_record` reads back, for people too."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=2, sort_keys=True)
+
 
 def write_manifest(prefix: Path, manifest: Manifest) -> None:
     """Write PREFIX.json atomically; do it last, it says that the shard is whole. Raises StorageError."""
@@ -122,10 +126,11 @@ def read_manifest(prefix: Path) -> Manifest | None:
         return None
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: the manifest cannot be read ({error}); build the shard again.") from error
-    return _from_record(path, record)
+    return manifest_from_record(path, record)
 
 
-def _from_record(path: Path, record: Any) -> Manifest:
+def manifest_from_record(path: Path, record: Any) -> Manifest:
+    """A manifest from its JSON; `path` is where it stands. Raises DataError if it is broken."""
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise DataError(f"{path}: not a manifest of format {FORMAT}; build the shard again or remove this file.")
     known = {entry.name for entry in fields(Manifest)}

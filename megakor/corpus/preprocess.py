@@ -1,252 +1,165 @@
-"""Text -> shards: JSON Lines are read, split into training and validation, tokenized and written."""
+"""Text -> shards. The stages: survey (if sentences are to be exclusive), encode, merge, finish, publish.
+
+Members of a team share the first two; the rest is done by one of them, on its workers.
+"""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
-from megakor.corpus.documents import InputFiles, expand_inputs, parse_text, shuffled
-from megakor.corpus.encoding import EncodedBatch, EncodingSettings, encode_in_order
-from megakor.corpus.holdout import HoldoutRule, shared_sentences
-from megakor.corpus.manifest import VALIDATION_SUFFIX, HoldoutRecord, Manifest, write_manifest
-from megakor.corpus.shard_writer import ShardWriter, shard_file, token_dtype
+from megakor.corpus.build.assemble import assemble
+from megakor.corpus.build.job import Job, open_job
+from megakor.corpus.build.options import PreprocessOptions
+from megakor.corpus.build.plan import Plan, Task, make_plan
+from megakor.corpus.build.problems import ProblemCounts
+from megakor.corpus.build.progress import Progress
+from megakor.corpus.build.publish import PUBLISH, check_inputs_unchanged, complete_publishing, finished
+from megakor.corpus.build.stages import ENCODE, Encoding
+from megakor.corpus.build.survey import HELD, KNOWN, Survey
+from megakor.corpus.build.team import Team
+from megakor.corpus.build.workers import Work, work_through
+from megakor.corpus.engines.choice import choose_engine
+from megakor.corpus.inputs.listing import list_inputs
+from megakor.corpus.inputs.reading import read_portion
+from megakor.corpus.inputs.records import InputFile, Records
+from megakor.corpus.manifest import Manifest
 from megakor.corpus.tokenizer import Tokenizer
-from megakor.errors import ConfigError, DataError
-from megakor.storage import make_directory, storage_errors
+from megakor.errors import StorageError
+from megakor.storage import make_directory
 
-_PROBLEMS_SHOWN = 10
+__all__ = ["PreprocessOptions", "preprocess"]
+_SAMPLE_TASKS, _SAMPLE_CHARACTERS = 4, 400_000
 Log = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class PreprocessOptions:
-    """One build of shards; the command line's options."""
+def preprocess(options: PreprocessOptions, log: Log, team: Team | None = None) -> list[Manifest]:
+    """Build the shards of every key; returns their manifests, none where other members of the team complete a build.
 
-    inputs: tuple[str, ...]
-    """Paths and globs of .jsonl and .jsonl.gz files."""
-    output_prefix: Path
-    tokenizer: Path
-    json_keys: tuple[str, ...] = ("text",)
-    append_eod: bool = False
-    workers: int = 1
-    language: str = ""
-    holdout_share: float = 0.0
-    holdout_seed: int = 1234
-    holdout_exclusive_sentences: bool = False
-    holdout_minimum_characters: int = 50
-    shuffle_seed: int | None = 1234
-    """None keeps the order of the input."""
-    skip_bad_lines: bool = False
-    log_interval: int = 10_000
-
-    def validate(self) -> None:
-        """Raises ConfigError for options that cannot work."""
-        if not 0 <= self.holdout_share < 1:
-            raise ConfigError(f"--holdout-share {self.holdout_share}: give a share from 0 to below 1, such as 0.01.")
-        if self.workers < 1:
-            raise ConfigError(f"--workers {self.workers}: at least 1 process is needed.")
-        if self.log_interval < 1:
-            raise ConfigError(f"--log-interval {self.log_interval}: give a number of documents of at least 1.")
-        if self.holdout_exclusive_sentences and not self.holdout_share:
-            raise ConfigError("--holdout-exclusive-sentences needs a --holdout-share above 0.")
-
-
-@dataclass
-class _Totals:
-    """Running sums over batches."""
-
-    training_bytes: int = 0
-    validation_bytes: int = 0
-    empty: int = 0
-    bad: int = 0
-    sentences_removed: int = 0
-    documents_dropped: int = 0
-
-    def add(self, batch: EncodedBatch) -> None:
-        self.training_bytes += batch.training_bytes
-        self.validation_bytes += batch.validation_bytes
-        self.empty += batch.empty
-        self.bad += len(batch.problems)
-        self.sentences_removed += batch.sentences_removed
-        self.documents_dropped += batch.documents_dropped
-
-
-def preprocess(options: PreprocessOptions, log: Log) -> list[Manifest]:
-    """Build the shards of every key; returns their manifests. `log` gets lines for people.
-
-    Raises ConfigError (options), DataError (inputs, with file and line), StorageError (outputs). On an error the
-    shards of the key at work do not appear.
+    Raises ConfigError (options; shards of another build), DataError (inputs, with file and line), StorageError
+    (outputs). After any of them the same command goes on from what is done.
     """
     options.validate()
     tokenizer = Tokenizer.load(options.tokenizer)
-    paths = expand_inputs(options.inputs)
+    files = list_inputs(options.inputs)
     make_directory(options.output_prefix.parent)
     manifests: list[Manifest] = []
-    with storage_errors(options.output_prefix):
-        scratch = tempfile.TemporaryDirectory(prefix=".megakor-", dir=options.output_prefix.parent)
-    with scratch, InputFiles(paths, Path(scratch.name)) as files:
-        for key in options.json_keys:
-            prefix = output_prefix(options, key)
-            manifests += _build(files, options, key, prefix, tokenizer, log)
+    for key in options.json_keys:
+        manifests += _build(options, key, files, tokenizer, team or Team(), log)
     return manifests
 
 
-def output_prefix(options: PreprocessOptions, key: str) -> Path:
-    """PREFIX for a single key, PREFIX_KEY for several."""
-    return options.output_prefix if len(options.json_keys) == 1 else shard_file(options.output_prefix, f"_{key}")
-
-
 def _build(
-    files: InputFiles, options: PreprocessOptions, key: str, prefix: Path, tokenizer: Tokenizer, log: Log
+    options: PreprocessOptions, key: str, files: Sequence[InputFile], tokenizer: Tokenizer, team: Team, log: Log
 ) -> list[Manifest]:
-    settings = _settings(files, options, key)
-    dtype = token_dtype(tokenizer.vocabulary_size)
-    validation_prefix = shard_file(prefix, VALIDATION_SUFFIX)
-    if not options.holdout_share and shard_file(validation_prefix, ".idx").exists():
-        raise DataError(
-            f"{validation_prefix}.idx: held-out documents of an earlier build would be trained on; "
-            "remove it, choose another --output-prefix or give --holdout-share."
-        )
-    writers = {"training": ShardWriter(prefix, dtype)}
-    try:
-        if options.holdout_share:
-            writers["validation"] = ShardWriter(validation_prefix, dtype)
-        totals = _write(files, settings, options, writers, log)
-        _check_not_empty(writers, totals, options)
-        for writer in writers.values():
-            writer.finish()
-        manifests = {role: _manifest(role, writers[role], totals, files, options, key, tokenizer) for role in writers}
-        _publish(writers, manifests)
-    finally:
-        for writer in writers.values():
-            writer.discard()
-    for role, manifest in manifests.items():
-        log(f"{writers[role].prefix}: {manifest.documents:,} {role} documents, {manifest.tokens:,} tokens")
-    return list(manifests.values())
-
-
-def _settings(files: InputFiles, options: PreprocessOptions, key: str) -> EncodingSettings:
-    settings = EncodingSettings(
-        tokenizer=options.tokenizer,
-        key=key,
-        append_eod=options.append_eod,
-        rule=HoldoutRule(options.holdout_share, options.holdout_seed),
-        minimum_characters=options.holdout_minimum_characters,
-        skip_bad_lines=options.skip_bad_lines,
-    )
-    if not options.holdout_exclusive_sentences:
-        return settings
-    rule = settings.rule
-    shared = shared_sentences(
-        (text for text in _texts(files, settings) if rule.holds(text)),
-        (text for text in _texts(files, settings) if not rule.holds(text)),
-    )
-    return replace(settings, shared_sentences=shared)
-
-
-def _texts(files: InputFiles, settings: EncodingSettings) -> Iterator[str]:
-    for line in files.lines():
+    plan = make_plan(options, key, files, tokenizer)
+    if (manifests := finished(plan, options.overwrite)) is not None:
+        log(f"{plan.prefix} is finished, from these inputs and with these options: nothing to do.")
+        return manifests
+    job = open_job(plan, options.overwrite)
+    with ExitStack() as held:
+        held.enter_context(job.hold(team.rank, team.size))
+        if not job.is_done(PUBLISH, "all"):
+            check_inputs_unchanged(plan, job, ENCODE)
+            _encode(plan, job, options, team, log)
+        if not _is_last(plan, job, team, log):
+            return []
         try:
-            yield parse_text(line, settings.key)
-        except DataError:
-            if not settings.skip_bad_lines:
-                raise
+            held.enter_context(job.hold_merge())
+        except StorageError as error:
+            log(str(error))
+            return []
+        if not job.is_done(PUBLISH, "all"):
+            assemble(plan, job, options, log)
+        made = complete_publishing(plan, job)
+    for manifest in made:
+        log(f"{plan.prefix}: {manifest.documents:,} {manifest.role} documents, {manifest.tokens:,} tokens")
+    return made
 
 
-def _write(
-    files: InputFiles, settings: EncodingSettings, options: PreprocessOptions, writers: dict[str, ShardWriter], log: Log
-) -> _Totals:
-    totals = _Totals()
-    order = None if options.shuffle_seed is None else shuffled(len(files), options.shuffle_seed)
-    reported = 0
-    for batch in encode_in_order(files.lines(order), settings, options.workers):
-        for ids in batch.training:
-            writers["training"].add_document(ids)
-        for ids in batch.validation:
-            writers["validation"].add_document(ids)
-        for problem in batch.problems[: max(0, _PROBLEMS_SHOWN - totals.bad)]:
-            log(f"skipped: {problem}")
-        totals.add(batch)
-        documents = sum(writer.documents for writer in writers.values())
-        if documents // options.log_interval > reported:
-            reported = documents // options.log_interval
-            log(f"{documents:,} documents, {sum(writer.tokens for writer in writers.values()):,} tokens")
-    _log_totals(totals, log)
-    return totals
+def _encode(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> None:
+    """This member's share of the tasks."""
+    tasks = team.mine(sorted(plan.tasks, key=lambda task: task.portion.byte_start - task.portion.byte_stop))
+    names = tuple(task.name for task in plan.tasks)
+    surveyed: tuple[str, ...] = ()
+    if options.holdout_exclusive_sentences:
+        surveyed = names
+        for stage in (HELD, KNOWN):
+            _run_stage(stage, tasks, Survey(plan.settings, stage, names), job, options.workers, log)
+            team.wait(partial(job.all_done, stage, names), f"the survey of sentences ({stage})", log)
+    left = [task for task in tasks if not job.is_done(ENCODE, task.name)]
+    if not left:
+        return
+    choice = choose_engine(options.engine, options.tokenizer, _sample(plan))
+    for note in choice.notes:
+        log(note)
+    log(f"engine: {choice.name} {choice.version}; {len(left):,} of {len(tasks):,} tasks to do ({team})")
+    work = Encoding(replace(plan.settings, engine=choice.name), surveyed)
+    problems = ProblemCounts()
+
+    def hear(task: Task, result: dict[str, Any]) -> None:
+        for note in result["notes"]:
+            log(f"{task.portion.path}: {note}")
+        problems.merge(ProblemCounts.from_json(result["problems"]))
+        problems.check(options.on_error, options.max_errors)
+
+    for line in _run_stage(ENCODE, tasks, work, job, options.workers, log, hear):
+        log(line)
 
 
-def _log_totals(totals: _Totals, log: Log) -> None:
-    if totals.bad:
-        log(f"skipped {totals.bad:,} bad lines" + (" (the first are shown)" if totals.bad > _PROBLEMS_SHOWN else ""))
-    if totals.empty:
-        log(f"skipped {totals.empty:,} empty documents")
-    if totals.sentences_removed:
-        log(
-            f"held out: removed {totals.sentences_removed:,} sentences that training knows, "
-            f"dropped {totals.documents_dropped:,} documents that became too short"
-        )
+def _run_stage(
+    stage: str,
+    tasks: Sequence[Task],
+    work: Work[Task],
+    job: Job,
+    workers: int,
+    log: Log,
+    hear: Callable[[Task, dict[str, Any]], None] = lambda task, result: None,
+) -> list[str]:
+    """Do the tasks that are not done and mark each when it is; returns a table of who did what."""
+    left = [task for task in tasks if not job.is_done(stage, task.name)]
+    size = sum(task.portion.byte_stop - task.portion.byte_start for task in left)
+    with Progress(size, workers, log, sys.stderr.isatty()) as progress:
+        for task, result in work_through(left, work, workers, progress):
+            job.mark(stage, task.name, result)
+            hear(task, result)
+    return progress.finish()
 
 
-def _check_not_empty(writers: dict[str, ShardWriter], totals: _Totals, options: PreprocessOptions) -> None:
-    inputs = ", ".join(options.inputs)
-    if not any(writer.documents for writer in writers.values()):
-        skipped = f" ({totals.empty:,} empty and {totals.bad:,} bad lines)" if totals.empty or totals.bad else ""
-        raise DataError(f"{inputs}: the corpus is empty: no document with text{skipped}.")
-    if not writers["training"].documents:
-        raise DataError(f"{inputs}: every document is held out; lower --holdout-share ({options.holdout_share}).")
-    if "validation" in writers and not writers["validation"].documents:
-        raise DataError(
-            f"{inputs}: no document is left for validation out of {writers['training'].documents:,} "
-            f"({totals.documents_dropped:,} held out and dropped as too short); raise --holdout-share "
-            f"({options.holdout_share}) or set it to 0."
-        )
+def _is_last(plan: Plan, job: Job, team: Team, log: Log) -> bool:
+    """Whether this member puts the shards together. Where members run side by side, it is the first, and all wait."""
+    names = [task.name for task in plan.tasks]
+
+    def encoded() -> bool:
+        return job.is_done(PUBLISH, "all") or job.all_done(ENCODE, names)
+
+    if not team.together:
+        if not encoded():
+            left = sum(not job.is_done(ENCODE, name) for name in names)
+            log(
+                f"{team}: this share is done; {left:,} tasks are left to others, of whom the last completes the shards."
+            )
+        return encoded()
+    if team.rank == 0:
+        team.wait(encoded, "the other members' tasks", log)
+        return True
+    team.wait(lambda: not plan.work.exists(), "the first member to complete the shards", log)
+    return False
 
 
-def _publish(writers: dict[str, ShardWriter], manifests: dict[str, Manifest]) -> None:
-    """Older shards go first, all of them: a new training shard must never stand beside an older validation shard."""
-    for writer in writers.values():
-        writer.withdraw()
-    for writer in writers.values():
-        writer.publish()
-    for role, manifest in manifests.items():
-        write_manifest(writers[role].prefix, manifest)
-
-
-def _manifest(
-    role: str,
-    writer: ShardWriter,
-    totals: _Totals,
-    files: InputFiles,
-    options: PreprocessOptions,
-    key: str,
-    tokenizer: Tokenizer,
-) -> Manifest:
-    holdout = HoldoutRecord(
-        seed=options.holdout_seed,
-        exclusive_sentences=options.holdout_exclusive_sentences,
-        minimum_characters=options.holdout_minimum_characters if options.holdout_exclusive_sentences else 0,
-        sentences_removed=totals.sentences_removed,
-        documents_dropped=totals.documents_dropped,
-    )
-    return Manifest(
-        tokenizer_sha256=tokenizer.sha256,
-        vocabulary_size=tokenizer.vocabulary_size,
-        language=options.language,
-        tokens=writer.tokens,
-        documents=writer.documents,
-        text_bytes=totals.training_bytes if role == "training" else totals.validation_bytes,
-        dtype=writer.dtype.name,
-        bin_bytes=writer.tokens * writer.dtype.itemsize,
-        idx_bytes=writer.index_bytes,
-        append_eod=options.append_eod,
-        inputs=files.records,
-        holdout_share=options.holdout_share,
-        role=role,
-        json_key=key,
-        shuffle_seed=options.shuffle_seed,
-        skipped_empty=totals.empty,
-        skipped_bad=totals.bad,
-        holdout=holdout if options.holdout_share else None,
-    )
+def _sample(plan: Plan) -> list[str]:
+    """Texts from the beginnings of some tasks spread over the input, for the proof of the engine."""
+    step = max(1, len(plan.tasks) // _SAMPLE_TASKS)
+    texts: list[str] = []
+    for task in plan.tasks[::step][:_SAMPLE_TASKS]:
+        room = _SAMPLE_CHARACTERS // _SAMPLE_TASKS
+        for text in next(iter(read_portion(task.portion, plan.settings.fields)), Records()).texts:
+            if room <= 0:
+                break
+            texts.append(text[:room])
+            room -= len(text)
+    return texts

@@ -13,7 +13,10 @@ class Engine(Protocol):
     No special token is added, and text that spells one is encoded as plain characters.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As --engine calls it."""
+        ...
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Token ids of all texts end to end, uint32 (tokens,), and where each begins, int64 (texts + 1,)."""

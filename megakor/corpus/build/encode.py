@@ -1,0 +1,198 @@
+"""One task: a portion of the input -> sorted runs of token ids in the work directory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from megakor.corpus import metadata
+from megakor.corpus.build.columns import name_column, value_column
+from megakor.corpus.build.order import document_keys
+from megakor.corpus.build.problems import ProblemCounts
+from megakor.corpus.build.runs import write_run
+from megakor.corpus.build.settings import EncodingSettings
+from megakor.corpus.build.text_steps import Documents, Losses, by_role, kept_documents
+from megakor.corpus.engines.engine import Engine
+from megakor.corpus.inputs.cutting import hash_portion
+from megakor.corpus.inputs.reading import read_portion
+from megakor.corpus.inputs.records import Portion, Records
+from megakor.corpus.operations.expression import Expression
+from megakor.corpus.shard_writer import narrowed
+
+RUN_BYTES = 64 << 20
+"""Token bytes of a run: what a worker holds in memory before it sorts and writes."""
+Report = Callable[[int, int, int], None]
+"""Called with bytes read, documents and tokens since the last call."""
+
+
+@dataclass
+class TaskResult:
+    """What the marker of a finished task says, as JSON."""
+
+    pieces: list[str]
+    """Hashes of the pieces of the input that belong to the portion."""
+    runs: dict[str, list[str]] = field(default_factory=dict)
+    """Role -> names of runs."""
+    documents: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)
+    losses: dict[str, Any] = field(default_factory=dict)
+    problems: dict[str, Any] = field(default_factory=dict)
+
+
+def encode_portion(
+    portion: Portion,
+    name: str,
+    settings: EncodingSettings,
+    engine: Engine,
+    where: Expression | None,
+    shared: Collection[int],
+    report: Report,
+) -> TaskResult:
+    """Read, encode and write one portion. `name` is that of the task; runs are called NAME.ROLE.NUMBER.
+
+    Raises DataError (input), StorageError (work directory).
+    """
+    losses, problems = Losses(), ProblemCounts()
+    runs: dict[str, _RunBuilder] = {}
+    for records in read_portion(portion, settings.fields):
+        problems.extend(records.problems)
+        problems.check(settings.on_error, settings.max_errors)
+        documents = kept_documents(records, settings.rules, where, losses)
+        told = _Told(records, report)
+        for role, chosen in by_role(documents, settings.holdout, shared, losses).items():
+            builder = runs.setdefault(role, _RunBuilder(f"{name}.{role}", settings, portion))
+            if chosen.texts:
+                told.add(len(chosen.texts), builder.add(chosen, engine))
+        told.done()
+    result = TaskResult(hash_portion(portion), losses=vars(losses), problems=problems.to_json())
+    for role, builder in runs.items():
+        builder.flush()
+        result.runs[role], result.documents[role], result.tokens[role] = (
+            builder.names,
+            builder.documents,
+            builder.tokens,
+        )
+    return result
+
+
+class _Told:
+    """What one batch adds to the progress."""
+
+    def __init__(self, records: Records, report: Report) -> None:
+        self._bytes, self._report = records.bytes_read, report
+        self._documents = self._tokens = 0
+
+    def add(self, documents: int, tokens: int) -> None:
+        self._documents += documents
+        self._tokens += tokens
+
+    def done(self) -> None:
+        self._report(self._bytes, self._documents, self._tokens)
+
+
+class _RunBuilder:
+    """Collects the documents of one role until a run is full."""
+
+    def __init__(self, name: str, settings: EncodingSettings, portion: Portion) -> None:
+        self._name, self._settings, self._portion = name, settings, portion
+        self.names: list[str] = []
+        self.documents = self.tokens = 0
+        self._clear()
+
+    def add(self, documents: Documents, engine: Engine) -> int:
+        """Encode documents and keep them; returns their tokens."""
+        tokens, lengths, extra = encode_documents(documents, self._settings, self._portion, engine)
+        self._tokens.append(tokens)
+        self._lengths.append(lengths)
+        self._keys.append(self._keys_of(documents))
+        self._rows.append(self._metadata(documents, tokens, lengths, extra))
+        self._bytes += tokens.nbytes
+        self.documents += len(lengths)
+        self.tokens += len(tokens)
+        if self._bytes >= RUN_BYTES:
+            self.flush()
+        return len(tokens)
+
+    def flush(self) -> None:
+        """Write what is collected as a run."""
+        if not self._tokens:
+            return
+        name = f"{self._name}.{len(self.names)}"
+        tokens, lengths, keys = (np.concatenate(part) for part in (self._tokens, self._lengths, self._keys))
+        rows = pa.concat_tables(self._rows, promote_options="permissive").unify_dictionaries().combine_chunks()
+        self._clear()
+        write_run(self._settings.directory, name, tokens, lengths, keys, rows)
+        self.names.append(name)
+
+    def _clear(self) -> None:
+        self._tokens: list[np.ndarray] = []
+        self._lengths: list[np.ndarray] = []
+        self._keys: list[np.ndarray] = []
+        self._rows: list[pa.Table] = []
+        self._bytes = 0
+
+    def _keys_of(self, documents: Documents) -> np.ndarray:
+        return document_keys(self._portion.file, np.array(documents.positions, dtype=np.int64), self._settings.seed)
+
+    def _metadata(
+        self, documents: Documents, tokens: np.ndarray, lengths: np.ndarray, extra: dict[str, np.ndarray]
+    ) -> pa.Table:
+        settings, rows = self._settings, len(documents.texts)
+        columns: dict[str, pa.Array] = {
+            metadata.SOURCE: _names(documents, settings.source_key, settings.source or self._portion.path, rows),
+            metadata.LANGUAGE: _names(documents, settings.language_key, settings.language, rows),
+            metadata.POSITION: pa.array(documents.positions, pa.int64()),
+            metadata.TEXT_BYTES: pa.array([len(text.encode()) for text in documents.texts], pa.int64()),
+            metadata.CHECKSUM: pa.array(checksums(tokens, lengths)),
+        }
+        columns |= {name: pa.array(counts.astype(np.int32)) for name, counts in extra.items()}
+        chosen = {name: value_column(documents.metadata[name]) for name in settings.kept_fields}
+        return pa.table(columns | chosen)
+
+
+def encode_documents(
+    documents: Documents, settings: EncodingSettings, portion: Portion, engine: Engine
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Token ids end to end (with conditioning and end of document), lengths, and the lengths of what was put on."""
+    parts = [engine.encode(documents.texts)]
+    extra: dict[str, np.ndarray] = {}
+    if settings.conditioning is not None:
+        keys = document_keys(portion.file, np.array(documents.positions, dtype=np.int64), None)
+        before, after = settings.conditioning.texts(documents.metadata, keys, portion.path, documents.positions)
+        parts = [engine.encode(before), *parts, engine.encode(after)]
+        extra = {"prefix_tokens": np.diff(parts[0][1]), "suffix_tokens": np.diff(parts[-1][1])}
+    dtype = np.dtype(settings.dtype)
+    ids = [(narrowed(tokens, dtype, str(settings.tokenizer)), starts) for tokens, starts in parts]
+    tail = np.array([] if settings.eod_id is None else [settings.eod_id], dtype=dtype)
+    lengths = np.sum([np.diff(starts) for _, starts in ids], axis=0) + len(tail)
+    return joined(ids, tail), lengths, extra
+
+
+def joined(parts: list[tuple[np.ndarray, np.ndarray]], tail: np.ndarray) -> np.ndarray:
+    """Lists of documents, (tokens, starts) each, put together document by document, each with the tail at its end."""
+    size, end = tail.dtype.itemsize, tail.tobytes()
+    columns = []
+    for tokens, starts in parts:
+        view, at = np.ascontiguousarray(tokens).view(np.uint8).data, (starts * size).tolist()
+        columns.append([view[a:b] for a, b in pairwise(at)])
+    columns.append([memoryview(end)] * len(columns[0]))
+    return np.frombuffer(b"".join(chain.from_iterable(zip(*columns, strict=True))), dtype=tail.dtype)
+
+
+def checksums(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """zlib.crc32 of each document's bytes, uint32 (documents,)."""
+    view = np.ascontiguousarray(tokens).view(np.uint8).data
+    ends = (np.cumsum(lengths, dtype=np.int64) * tokens.dtype.itemsize).tolist()
+    return np.array([zlib.crc32(view[a:b]) for a, b in pairwise([0, *ends])], dtype=np.uint32)
+
+
+def _names(documents: Documents, key: str | None, constant: str, rows: int) -> pa.Array:
+    if key is None:
+        return name_column(constant, rows)
+    return name_column(["" if value is None else str(value) for value in documents.metadata[key]], rows)

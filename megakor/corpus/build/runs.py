@@ -1,0 +1,173 @@
+"""Runs: documents of one task, sorted by key, in two files of the work directory.
+
+NAME.tokens holds the token ids end to end. NAME.arrow (Arrow IPC, uncompressed, so that it can be mapped into memory)
+has a row for each document: key, start and length in tokens, and the metadata.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from megakor.errors import DataError
+from megakor.storage import publish, remove, storage_errors, sync_file, temporary_name
+
+KEY, START, LENGTH = "_key", "_start", "_length"
+_BOOKKEEPING = (KEY, START, LENGTH)
+_PIECE_DOCUMENTS = 4096
+
+
+def write_run(
+    directory: Path, name: str, tokens: np.ndarray, lengths: np.ndarray, keys: np.ndarray, rows: pa.Table
+) -> None:
+    """Sort documents by key and write both files, whole and durable.
+
+    tokens: (tokens,) end to end. lengths: int64 (documents,). keys: uint64 (documents,). rows: their metadata.
+    """
+    order = np.argsort(keys, kind="stable")
+    starts = np.cumsum(lengths, dtype=np.int64) - lengths
+    path = directory / f"{name}.tokens"
+    temporary = temporary_name(path)
+    with storage_errors(path), temporary.open("wb") as file:
+        for piece in pieces_in_order(tokens, starts, lengths, order):
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    publish(temporary, path)
+    sorted_lengths = lengths[order]
+    own = {
+        KEY: pa.array(keys[order]),
+        START: pa.array(np.cumsum(sorted_lengths, dtype=np.int64) - sorted_lengths),
+        LENGTH: pa.array(sorted_lengths.astype(np.int32)),
+    }
+    table = rows.take(pa.array(order))
+    for column, values in own.items():
+        table = table.append_column(column, values)
+    write_arrow(directory / f"{name}.arrow", table)
+
+
+def pieces_in_order(tokens: np.ndarray, starts: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> Iterable[bytes]:
+    """The bytes of the documents in an order, some thousand documents at a time."""
+    view, size = np.ascontiguousarray(tokens).view(np.uint8).data, tokens.dtype.itemsize
+    begins, ends = (starts * size).tolist(), ((starts + lengths) * size).tolist()
+    for first in range(0, len(order), _PIECE_DOCUMENTS):
+        yield b"".join([view[begins[n] : ends[n]] for n in order[first : first + _PIECE_DOCUMENTS].tolist()])
+
+
+def write_arrow(path: Path, table: pa.Table) -> None:
+    """Write a table that `read_arrow` maps, as one record batch, whole and durable. Raises StorageError."""
+    temporary = temporary_name(path)
+    try:
+        with storage_errors(path):
+            with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table.combine_chunks())
+            sync_file(temporary)
+        publish(temporary, path)
+    finally:
+        remove(temporary)
+
+
+def read_arrow(path: Path) -> pa.Table:
+    """Map a table into memory; nothing of it is read before it is used. Raises DataError."""
+    try:
+        with pa.memory_map(str(path)) as file:
+            return pa.ipc.open_file(file).read_all()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read ({error}); remove its work directory and start again.") from error
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """The documents of a run whose keys are in a range."""
+
+    tokens: np.ndarray
+    lengths: np.ndarray
+    keys: np.ndarray
+    rows: pa.Table
+
+
+class Run:
+    """Reads a run by ranges of keys."""
+
+    def __init__(self, directory: Path, name: str, dtype: np.dtype) -> None:
+        self._tokens_path = directory / f"{name}.tokens"
+        self._dtype = dtype
+        self._table = read_arrow(directory / f"{name}.arrow")
+        self.keys = _numbers(self._table, KEY)
+        """Ascending, uint64 (documents,)."""
+        self.schema = pa.schema([column for column in self._table.schema if column.name not in _BOOKKEEPING])
+
+    def sizes(self, bounds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Documents and tokens between consecutive bounds, each int64 (bounds - 1,)."""
+        cuts = self._cuts(bounds)
+        starts = _numbers(self._table, START)
+        total = int(starts[-1] + _numbers(self._table, LENGTH)[-1]) if len(starts) else 0
+        return np.diff(cuts), np.diff(np.append(starts, total)[cuts])
+
+    def part(self, low: int, high: int) -> RunPart | None:
+        """The documents with low <= key < high, or None if there is none. Raises DataError for a truncated file."""
+        first, last = self._cuts([low, high])
+        if first == last:
+            return None
+        rows = self._table.slice(first, last - first)
+        lengths = _numbers(rows, LENGTH).astype(np.int64)
+        tokens = np.fromfile(
+            self._tokens_path,
+            self._dtype,
+            int(lengths.sum()),
+            offset=int(_numbers(rows, START)[0]) * self._dtype.itemsize,
+        )
+        if len(tokens) != lengths.sum():
+            raise DataError(f"{self._tokens_path} is truncated; remove its work directory and start again.")
+        return RunPart(tokens, lengths, self.keys[first:last], rows.drop_columns(list(_BOOKKEEPING)))
+
+    def _cuts(self, bounds: Sequence[int]) -> np.ndarray:
+        # 2^64, the bound above all keys, is no uint64 itself.
+        inside = np.searchsorted(self.keys, np.array([bound for bound in bounds if bound < 2**64], dtype=np.uint64))
+        return np.append(inside, [len(self.keys)] * (len(bounds) - len(inside)))
+
+
+def _numbers(table: pa.Table, column: str) -> np.ndarray:
+    return table.column(column).combine_chunks().to_numpy(zero_copy_only=True) if table.num_rows else _empty(column)
+
+
+def _empty(column: str) -> np.ndarray:
+    return np.empty(0, {KEY: np.uint64, START: np.int64, LENGTH: np.int32}[column])
+
+
+class RegionWriter:
+    """Writes at an offset of a file that several processes fill, each its own region."""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        self._path = path
+        with storage_errors(path):
+            self._file: BinaryIO = path.open("r+b")
+            self._file.seek(offset)
+
+    def write(self, data: bytes) -> None:
+        """Append to the region. Raises StorageError."""
+        with storage_errors(self._path):
+            self._file.write(data)
+
+    def __enter__(self) -> RegionWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            with suppress(OSError):
+                self._file.close()
+            return
+        with storage_errors(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()

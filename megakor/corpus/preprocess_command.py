@@ -1,0 +1,144 @@
+"""`tools/preprocess_data.py`: text to shards, under Megatron-LM's option names where it has one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from megakor.corpus.build.options import TEXT_UNITS, PreprocessOptions
+from megakor.corpus.build.team import Team
+from megakor.corpus.engines.load import ENGINE_NAMES
+from megakor.corpus.preprocess import preprocess
+from megakor.errors import ExitCode, MegakorError, report
+
+_EXAMPLE = """\
+example:
+  python tools/preprocess_data.py --input 'data/ko/*.jsonl.zst' --tokenizer-model tok/ --output-prefix shards/ko \\
+      --workers 32 --lang ko --append-eod
+The same command goes on where it was interrupted. It also works on the ranks of mpirun (docs/corpus.md).
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = _options(_parser().parse_args(arguments))
+    team = Team()
+    try:
+        team = Team.detect(os.environ)
+        preprocess(options, _log, team)
+    except MegakorError as error:
+        code = report(error)
+        if team.size > 1:
+            team.abort(code)
+        return code
+    return int(ExitCode.DONE)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Tokenize text into Megatron .bin/.idx shards.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_inputs(parser.add_argument_group("input").add_argument)
+    _add_outputs(parser.add_argument_group("output").add_argument)
+    _add_text(parser.add_argument_group("what is done to the text").add_argument)
+    _add_holdout(parser.add_argument_group("hold-out").add_argument)
+    return parser
+
+
+def _add_inputs(add) -> None:  # type: ignore[no-untyped-def]  # argparse's own add_argument
+    add(
+        "--input", nargs="+", required=True, metavar="INPUT",
+        help="files, directories, quoted globs, or hf:DATASET: JSON Lines, Parquet, Arrow, text; gzip or zstd",
+    )  # fmt: skip
+    add("--json-keys", nargs="+", default=["text"], metavar="KEY", help="keys of the text; a shard for each")
+    add("--text-unit", choices=TEXT_UNITS, default="file", help="what a document of a .txt file is (default: file)")
+    add("--metadata-keys", nargs="+", default=[], metavar="KEY", help="further keys to keep in PREFIX.parquet")
+    add("--lang", "--language", dest="language", default="", help="of all documents: ko, en, ...")
+    add("--language-key", metavar="KEY", help="key of each document's language")
+    add("--source", default="", help="name of the source in the metadata (default: path of the input)")
+    add("--source-key", metavar="KEY", help="key of each document's source")
+    add("--on-error", choices=["fail", "skip"], default="fail", help="what to do about documents that cannot be read")
+    add("--max-errors", type=int, metavar="N", help="skip at most N of them")
+
+
+def _add_outputs(add) -> None:  # type: ignore[no-untyped-def]
+    add("--output-prefix", required=True, type=Path, help="writes PREFIX.bin, .idx, .parquet, .json")
+    add("--tokenizer-type", default="HuggingFaceTokenizer", help="accepted for Megatron-LM's command lines; not used")
+    add("--tokenizer-model", required=True, type=Path, help="directory with tokenizer.json, or a SentencePiece .model")
+    add("--engine", choices=ENGINE_NAMES, default="auto", help="auto: the fastest one that proves to give the same ids")
+    add("--append-eod", action="store_true", help="end every document with the end-of-document token")
+    add("--workers", type=int, default=1, help="processes; the output is the same bytes for any number")
+    add("--shuffle-seed", type=int, default=1234, help="of the order of the documents")
+    add("--no-shuffle", action="store_true", help="keep the order of the input")
+    add("--overwrite", action="store_true", help="replace shards that were made from other inputs or options")
+
+
+def _add_text(add) -> None:  # type: ignore[no-untyped-def]
+    add("--normalize", choices=["none", "nfc"], default="none", help="Unicode normalisation")
+    add("--min-chars", type=int, default=0, metavar="N", help="leave shorter documents out")
+    add("--max-chars", type=int, metavar="N", help="leave longer documents out")
+    add("--where", metavar="EXPRESSION", help="keep documents that fit, such as 'quality >= 3 and not synthetic'")
+    add("--prepend", metavar="TEMPLATE", help=r"put before documents, such as '{url}\n'")
+    add("--prepend-probability", type=float, default=1.0, metavar="P")
+    add("--append", metavar="TEMPLATE", help="put after documents, such as ' {document_id}'")
+    add("--append-probability", type=float, default=1.0, metavar="P")
+    add("--document-id", metavar="KEY", help="what {document_id} stands for (default: letters from file and position)")
+    add("--conditioning-seed", type=int, default=1234, help="of the draws for --prepend and --append")
+
+
+def _add_holdout(add) -> None:  # type: ignore[no-untyped-def]
+    add("--holdout-share", type=float, default=0.0, help="share of documents that go to PREFIX.validation")
+    add("--holdout-seed", type=int, default=1234)
+    add(
+        "--holdout-exclusive-sentences", action="store_true",
+        help="take sentences that training has too out of the held-out documents",
+    )  # fmt: skip
+    add(
+        "--holdout-minimum-characters", type=int, default=50,
+        help="drop held-out documents that end up shorter than this",
+    )  # fmt: skip
+
+
+def _options(given: argparse.Namespace) -> PreprocessOptions:
+    return PreprocessOptions(
+        inputs=tuple(given.input),
+        output_prefix=given.output_prefix,
+        tokenizer=given.tokenizer_model,
+        json_keys=tuple(given.json_keys),
+        append_eod=given.append_eod,
+        workers=given.workers,
+        engine=given.engine,
+        language=given.language,
+        language_key=given.language_key,
+        source=given.source,
+        source_key=given.source_key,
+        metadata_keys=tuple(given.metadata_keys),
+        text_unit=given.text_unit,
+        normalize=given.normalize == "nfc",
+        minimum_characters=given.min_chars,
+        maximum_characters=given.max_chars,
+        where=given.where,
+        prepend=given.prepend,
+        prepend_probability=given.prepend_probability,
+        append=given.append,
+        append_probability=given.append_probability,
+        document_id=given.document_id,
+        conditioning_seed=given.conditioning_seed,
+        holdout_share=given.holdout_share,
+        holdout_seed=given.holdout_seed,
+        holdout_exclusive_sentences=given.holdout_exclusive_sentences,
+        holdout_minimum_characters=given.holdout_minimum_characters,
+        shuffle_seed=None if given.no_shuffle else given.shuffle_seed,
+        on_error=given.on_error,
+        max_errors=given.max_errors,
+        overwrite=given.overwrite,
+    )
