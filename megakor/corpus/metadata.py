@@ -77,9 +77,19 @@ class MetadataWriter:
     def _write_group(self, rows: int) -> None:
         table = pa.concat_tables(self._waiting).unify_dictionaries()
         with storage_errors(self.path):
-            self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=rows)
+            self._writer.write_table(_with_own_dictionaries(table.slice(0, rows)), row_group_size=rows)
         rest = table.slice(rows)
         self._waiting, self._waiting_rows = ([rest] if rest.num_rows else []), rest.num_rows
+
+
+def _with_own_dictionaries(rows: pa.Table) -> pa.Table:
+    """Dictionaries of just these rows, in the order of first use: else the bytes would tell how the rows came here."""
+    rows = rows.combine_chunks()
+    for number, column in enumerate(rows.schema):
+        if pa.types.is_dictionary(column.type):
+            plain = rows.column(number).cast(column.type.value_type)
+            rows = rows.set_column(number, column, plain.dictionary_encode().cast(column.type))
+    return rows
 
 
 def read_metadata(
