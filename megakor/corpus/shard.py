@@ -142,13 +142,15 @@ class ShardReader:
             pointers = self._pointers.read(idx, first, last)
             opened, closed = self._documents_between(idx, first, last)
             sequences = self._first_sequences.read(idx, opened, closed)
-        if len(sequences) and not first <= sequences.min() <= sequences.max() < last:
+        damaged = len(sequences) > 0 and not first <= sequences.min() <= sequences.max() < last
+        starts = sequences if damaged else pointers[sequences - first]
+        steps = np.diff(starts, prepend=start * self.dtype.itemsize, append=stop * self.dtype.itemsize)
+        if damaged or (len(starts) > 0 and (steps.min() < 0 or steps[0] == 0 or steps[-1] == 0)):
             raise DataError(
-                f"{idx_path(self.prefix)}: documents {opened:,} to {closed:,} point outside their own tokens; the "
-                f"index is damaged. `megakor corpus verify {self.prefix}` says where."
+                f"{idx_path(self.prefix)}: documents {opened:,} to {closed:,} begin outside their own place; the index "
+                f"is damaged. `megakor corpus verify {self.prefix}` says where."
             )
-        starts = pointers[sequences - first] // self.dtype.itemsize
-        return starts[np.diff(starts, prepend=-1) > 0]  # an empty document starts where the next one does
+        return starts[steps[:-1] > 0] // self.dtype.itemsize  # an empty document starts where the next one does
 
     def documents_between(self, start: int, stop: int) -> int:
         """How many documents begin in [start, stop)."""

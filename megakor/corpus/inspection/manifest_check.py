@@ -1,0 +1,125 @@
+"""What PREFIX.json says against what the other files hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from megakor.corpus.inspection.columns import documents_with
+from megakor.corpus.inspection.findings import Findings
+from megakor.corpus.inspection.grouping import Grouping
+from megakor.corpus.inspection.index_file import IndexFile
+from megakor.corpus.manifest import Count, Manifest
+from megakor.corpus.metadata import COLUMNS, LANGUAGE, SOURCE, TEXT_BYTES, metadata_schema
+from megakor.corpus.shard import bin_path, idx_path
+from megakor.corpus.shard_writer import shard_file
+
+
+@dataclass(frozen=True)
+class KnownTokenizer:
+    """The tokenizer that shards should have been made with."""
+
+    name: str
+    sha256: str
+    vocabulary_size: int
+
+
+def check_manifest(index: IndexFile, manifest: Manifest, tokenizer: KnownTokenizer | None, findings: Findings) -> None:
+    """Sizes, counts and the tokenizer: everything that needs no reading of documents."""
+    path = shard_file(index.prefix, ".json")
+    sizes = {
+        "documents": (manifest.documents, index.documents),
+        "tokens": (manifest.tokens + manifest.padding_tokens, index.bin_bytes // index.dtype.itemsize),
+        "bytes of .bin": (manifest.bin_bytes, _size(bin_path(index.prefix))),
+        "bytes of .idx": (manifest.idx_bytes, _size(idx_path(index.prefix))),
+    }
+    for what, (said, found) in sizes.items():
+        if said != found:
+            findings.add(path, f"says {said:,} {what}, there are {found:,}; it may be of another shard")
+    if manifest.dtype != index.dtype.name:
+        findings.add(path, f"says tokens of type {manifest.dtype}, the index says {index.dtype.name}")
+    if tokenizer is not None:
+        _check_tokenizer(path, manifest, tokenizer, findings)
+
+
+def _check_tokenizer(path: Path, manifest: Manifest, tokenizer: KnownTokenizer, findings: Findings) -> None:
+    if manifest.tokenizer_sha256 != tokenizer.sha256:
+        findings.add(
+            path,
+            f"the shard was made with another tokenizer (SHA-256 {manifest.tokenizer_sha256[:16]}..., "
+            f"vocabulary {manifest.vocabulary_size:,}) than {tokenizer.name} ({tokenizer.sha256[:16]}..., "
+            f"vocabulary {tokenizer.vocabulary_size:,})",
+        )
+    elif manifest.vocabulary_size != tokenizer.vocabulary_size:
+        findings.add(
+            path,
+            f"says a vocabulary of {manifest.vocabulary_size:,}, the tokenizer has {tokenizer.vocabulary_size:,} ids",
+        )
+
+
+def check_counts(index: IndexFile, manifest: Manifest | None, findings: Findings) -> None:
+    """Read all metadata; bytes of text, and the counts of each language and source, must be those of the manifest.
+
+    Raises DataError when the metadata cannot be read.
+    """
+    schema = metadata_schema(index.prefix)
+    names = list(schema.names) if schema is not None else []
+    if schema is not None and not _usual_types(index.prefix, schema, findings):
+        return
+    groupings = [Grouping(name) for name in (LANGUAGE, SOURCE) if name in names]
+    text_bytes: int | None = 0 if TEXT_BYTES in names else None
+    for lengths, columns in documents_with(index, names):
+        for grouping in groupings:
+            grouping.add(columns[grouping.name], lengths, columns.get(TEXT_BYTES))
+        if text_bytes is not None:
+            text_bytes = (
+                None if columns[TEXT_BYTES].null_count else text_bytes + (pc.sum(columns[TEXT_BYTES]).as_py() or 0)
+            )
+    if manifest is not None:
+        _compare(shard_file(index.prefix, ".json"), manifest, groupings, text_bytes, findings)
+
+
+def _usual_types(prefix: Path, schema: pa.Schema, findings: Findings) -> bool:
+    wrong = [
+        field
+        for field in COLUMNS
+        if field.name in schema.names
+        and not schema.field(field.name).type.equals(field.type)
+        and not (pa.types.is_dictionary(field.type) and pa.types.is_string(schema.field(field.name).type))
+    ]
+    for field in wrong:
+        found = schema.field(field.name).type
+        findings.add(shard_file(prefix, ".parquet"), f"column {field.name} is of type {found}, not {field.type}")
+    return not wrong
+
+
+def _compare(
+    path: Path, manifest: Manifest, groupings: list[Grouping], text_bytes: int | None, findings: Findings
+) -> None:
+    for grouping in groupings:
+        said = manifest.counts.get(grouping.name, {})
+        for message in _differences(grouping.name, said, grouping.counts()):
+            findings.add(path, message)
+    if text_bytes is not None and manifest.text_bytes not in (None, text_bytes):
+        findings.add(path, f"says {manifest.text_bytes:,} bytes of text, the metadata adds up to {text_bytes:,}")
+
+
+def _differences(field: str, said: dict[str, Count], found: dict[str, Count]) -> Iterator[str]:
+    for name, count in said.items():
+        if name not in found:
+            yield f"says {field} {name!r} has {count.documents:,} documents, the metadata has none"
+        elif count != found[name]:
+            yield f"says {field} {name!r} has {_words(count)}, there are {_words(found[name])}"
+
+
+def _words(count: Count) -> str:
+    text = "" if count.text_bytes is None else f", {count.text_bytes:,} bytes of text"
+    return f"{count.documents:,} documents, {count.tokens:,} tokens{text}"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
