@@ -14,10 +14,7 @@
 #SBATCH --time=2-00:00:00
 #SBATCH --output=%x-%j.log
 set -euo pipefail
-
-# Slurm runs a copy of this script; paths are meant from where sbatch was called.
-cd "$SLURM_SUBMIT_DIR"
-[[ -n "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]] || source .venv/bin/activate
+source "$SLURM_SUBMIT_DIR/slurm/environment.sh"
 
 CONFIG=configs/pretrain_10b.yaml
 
@@ -30,7 +27,6 @@ MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 WORLD_SIZE=$SLURM_NTASKS
 LOCAL_WORLD_SIZE=${SLURM_NTASKS_PER_NODE:-$SLURM_NTASKS}
 export MASTER_ADDR MASTER_PORT WORLD_SIZE LOCAL_WORLD_SIZE
-export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
 
 # One task a GPU. A rank that fails ends the others, which would wait for it.
 # shellcheck disable=SC2016  # each task expands these for itself

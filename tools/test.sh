@@ -32,6 +32,17 @@ while (($#)); do
     shift
 done
 
+# Tests start a Slurm cluster of their own on this machine (tests/slurm_cluster.py); without Slurm they are skipped.
+install_slurm() {
+    local packages=(slurm-wlm munge) output
+    if command -v sbatch >/dev/null || ((EUID)) || ! command -v apt-get >/dev/null; then return; fi
+    say "\$ apt-get install ${packages[*]}"
+    output=$({
+        apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+    } 2>&1) || say "Slurm could not be installed: $output"
+}
+
 # Ranks of a distributed test share the cores; torch's own threads would only get in their way.
 export OMP_NUM_THREADS=1
 
@@ -48,6 +59,7 @@ if [[ $CORE ]]; then
 fi
 
 use_environment "$ROOT" test
+[[ $QUICK ]] || install_slurm
 run ruff check .
 run ruff format --check .
 run mypy
