@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import tokenizers
 from corpus_world import make_tokenizer, small_texts
 
 from megakor.corpus.engines import load
@@ -75,6 +76,49 @@ def die(*_: object) -> None:
     import os
 
     os._exit(134)
+
+
+def test_a_sentencepiece_model_is_encoded_by_its_own_library(tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece")
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(small_texts(100)),
+        model_prefix=str(tmp_path / "tokenizer"),
+        vocab_size=100,
+        minloglevel=2,
+    )
+    texts = ["시장은 조용했다.", "", "It rained</s>."]
+    for place in (tmp_path, tmp_path / "tokenizer.model"):
+        assert choose_engine("auto", place, texts).name == "sentencepiece"
+    plain = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    ids, offsets = load_engine("sentencepiece", tmp_path).encode(texts)
+    assert ids.tolist() == [token for text in texts for token in plain.encode(text)]
+    assert offsets.tolist()[:3] == [0, len(plain.encode(texts[0])), len(plain.encode(texts[0]))]
+    with pytest.raises(ConfigError, match="needs --engine sentencepiece"):
+        choose_engine("fastokens", tmp_path, texts)
+    (tmp_path / "tokenizer.model").write_bytes(b"no model")
+    with pytest.raises(DataError, match="not a SentencePiece model"):
+        choose_engine("auto", tmp_path, texts)
+
+
+@pytest.mark.parametrize("name", list(load.FAST_ENGINES))
+def test_special_tokens_spelt_in_texts_are_text_and_other_added_tokens_are_tokens(
+    tokenizer: Path, tmp_path: Path, name: str
+) -> None:
+    pytest.importorskip(name)
+    known = with_pattern(tokenizer, tmp_path, LLAMA_3)
+    encoder = tokenizers.Tokenizer.from_file(str(known / "tokenizer.json"))
+    encoder.add_special_tokens([tokenizers.AddedToken("<|im_end|>", special=True, normalized=False)])
+    encoder.add_tokens(["<think>", tokenizers.AddedToken("<tool>", lstrip=True, rstrip=True)])
+    encoder.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", 0)]
+    )
+    encoder.save(str(known / "tokenizer.json"))
+    assert choose_engine(name, known, []).name == name
+    ids, offsets = load_engine(name, known).encode(["<|im_end|>", "<|endoftext|>", "<think>", "", "a <tool> b"])
+    special = {encoder.token_to_id("<|im_end|>"), encoder.token_to_id("<|endoftext|>")}
+    assert not special & set(ids.tolist())
+    assert ids[offsets[2] : offsets[4]].tolist() == [encoder.token_to_id("<think>")]
+    assert encoder.token_to_id("<tool>") in ids.tolist()
 
 
 def test_a_wrong_name_or_tokenizer_is_told_at_once(tokenizer: Path, tmp_path: Path) -> None:

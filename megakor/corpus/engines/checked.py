@@ -10,7 +10,7 @@ from megakor.corpus.engines.compare import require_equal
 from megakor.corpus.engines.definition import read_definition
 from megakor.corpus.engines.engine import Engine
 from megakor.corpus.engines.failure import EngineFailureError, engine_failures
-from megakor.corpus.engines.load import FAST_ENGINES
+from megakor.corpus.engines.load import FAST_ENGINES, load_reference
 from megakor.corpus.engines.reference import TokenizersEngine
 from megakor.corpus.engines.threads import use_one_thread
 
@@ -21,21 +21,27 @@ class CheckedEngine:
     """Gives the ids of the reference: by the chosen engine while it agrees, otherwise by the reference itself."""
 
     def __init__(self, name: str, tokenizer: Path) -> None:
-        """Raises DataError for a bad tokenizer."""
-        use_one_thread()
-        definition = read_definition(tokenizer)
-        self._reference: Engine = TokenizersEngine(definition)
-        self._chosen: Engine = self._reference
+        """`name` is a choice of `choose_engine`. Raises ConfigError and DataError like `load_reference`."""
         self._unfit: str | None = None
         if name in FAST_ENGINES:
-            try:
-                with engine_failures("it does not take this tokenizer"):
-                    self._chosen = FAST_ENGINES[name].make(definition)
-            except EngineFailureError as failure:
-                self._unfit = f"{name} is not used: {failure}"
+            self._chosen, self._reference = self._pair(name, tokenizer)
+        else:
+            self._chosen = self._reference = load_reference(tokenizer)
         self._engine = self._chosen
         self._to_check = 0
         self._notes: list[str] = []
+
+    def _pair(self, name: str, tokenizer: Path) -> tuple[Engine, Engine]:
+        """The chosen engine and the reference, from one reading of the tokenizer."""
+        use_one_thread()
+        definition = read_definition(tokenizer)
+        reference = TokenizersEngine(definition)
+        try:
+            with engine_failures("it does not take this tokenizer"):
+                return FAST_ENGINES[name].make(definition), reference
+        except EngineFailureError as failure:
+            self._unfit = f"{name} is not used: {failure}"
+            return reference, reference
 
     @property
     def name(self) -> str:

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from megakor.corpus.engines.definition import read_definition
-from megakor.corpus.engines.load import AUTO, FAST_ENGINES, REFERENCE, installed_version, require_installed
+from megakor.corpus.engines.load import (
+    AUTO,
+    FAST_ENGINES,
+    SENTENCEPIECE,
+    installed_version,
+    load_reference,
+    reference_name,
+    require_fitting,
+)
 from megakor.corpus.engines.proof import prove
 
 
@@ -24,18 +31,20 @@ def choose_engine(wanted: str, tokenizer: Path, sample: Sequence[str]) -> Engine
     """The engine for this tokenizer and this corpus, of which `sample` holds some documents.
 
     `auto` takes the first of FAST_ENGINES that is installed and passes the proof. An engine asked for by name must
-    pass it too. Otherwise it is `tokenizers`, and the notes say why.
-    Raises ConfigError for a name that is unknown or not installed, DataError for a bad tokenizer.
+    pass it too. Otherwise it is the reference, and the notes say why.
+    Raises ConfigError for a name that is unknown, not installed or of another kind of tokenizer, DataError for a bad
+    tokenizer.
     """
-    require_installed(wanted)
-    read_definition(tokenizer)
+    require_fitting(wanted, tokenizer)
+    load_reference(tokenizer)
+    reference = reference_name(tokenizer)
     notes: list[str] = []
-    for name in _candidates(wanted, notes):
+    for name in _candidates(wanted, notes) if reference != SENTENCEPIECE else []:
         reason = prove(name, tokenizer, sample)
         if reason is None:
             return EngineChoice(name, installed_version(name) or "", notes)
         notes.append(f"{name} is not used: {reason}")
-    return EngineChoice(REFERENCE, installed_version(REFERENCE) or "", notes)
+    return EngineChoice(reference, installed_version(reference) or "", notes)
 
 
 def _candidates(wanted: str, notes: list[str]) -> list[str]:

@@ -22,8 +22,16 @@ class Definition:
 
 
 def tokenizer_file(tokenizer: Path) -> Path:
-    """tokenizer.json of a directory; a file is given back as it is."""
-    return tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
+    """tokenizer.json of a directory, or its tokenizer.model if it has only that; a file is given back as it is."""
+    if not tokenizer.is_dir():
+        return tokenizer
+    described, model = tokenizer / "tokenizer.json", tokenizer / f"tokenizer{SENTENCEPIECE_SUFFIX}"
+    return model if model.is_file() and not described.exists() else described
+
+
+def is_sentencepiece(tokenizer: Path) -> bool:
+    """Whether it is a SentencePiece model and no tokenizer.json."""
+    return tokenizer_file(tokenizer).suffix == SENTENCEPIECE_SUFFIX
 
 
 def read_definition(tokenizer: Path) -> Definition:
