@@ -31,8 +31,8 @@ class Shards:
     """Columns of all of them: a field that a shard lacks is null in its documents."""
     origin: Manifest | None
     """What the manifests say together; None where no shard has one. Tokens and documents are sums."""
-    histories: tuple[list[dict[str, Any]], ...]
-    """For each shard the operations that made it."""
+    manifests: tuple[Manifest | None, ...]
+    """Of each shard, None where there is none."""
 
     @property
     def dtype(self) -> np.dtype:
@@ -60,10 +60,20 @@ class Shards:
             rows = conformed(pa.Table.from_batches([batch.metadata]), self.schema)
             yield DocumentBatch(batch.tokens, batch.lengths, one_batch(rows))
 
+    def end_of_document(self) -> int | None:
+        """The token that ends the documents, as far as a manifest says that there is one. Raises DataError."""
+        for number, manifest in enumerate(self.manifests):
+            if manifest is not None and manifest.append_eod:
+                for batch in self.read_one(number, batch_tokens=1):
+                    if len(batch.tokens):
+                        return int(batch.tokens[-1])
+        return None
+
     def inputs(self) -> list[dict[str, Any]]:
         """For the history of the output: what each shard was, and what made it where there are several."""
         described = []
-        for reader, history in zip(self.readers, self.histories, strict=True):
+        for reader, manifest in zip(self.readers, self.manifests, strict=True):
+            history = manifest.operations if manifest else []
             entry = {
                 "prefix": str(reader.prefix),
                 "fingerprint": reader.fingerprint(),
@@ -98,9 +108,8 @@ def open_shards(prefixes: Sequence[Path], log: Log) -> Shards:
     manifests = [read_manifest(prefix) for prefix in prefixes]
     _check_together(readers, manifests)
     _say_unknown(readers, manifests, log)
-    histories = tuple(manifest.operations if manifest else [] for manifest in manifests)
     schema = common_schema([documents_schema(prefix) for prefix in prefixes])
-    return Shards(readers, schema, _together([manifest for manifest in manifests if manifest]), histories)
+    return Shards(readers, schema, _together([manifest for manifest in manifests if manifest]), tuple(manifests))
 
 
 def _check_together(readers: Sequence[ShardReader], manifests: Sequence[Manifest | None]) -> None:
