@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,8 +45,11 @@ def storage_errors(path: Path, then: str = "") -> Iterator[None]:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name in the directory of `path` (a rename across file systems would not be atomic)."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """A name in the directory of `path` (a rename across file systems would not be atomic), of this process alone.
+
+    Processes on two machines that share the directory may have the same number.
+    """
+    return path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
 
 
 def make_directory(path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from megakor.errors import StorageError
-from megakor.storage import CONTINUE, hash_file, new_text_file, storage_errors, write_text
+from megakor.storage import CONTINUE, hash_file, new_text_file, storage_errors, temporary_name, write_text
 
 
 def test_a_file_is_seen_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -49,3 +49,15 @@ def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path: Path) -> None:
     data = bytes(range(256)) * 40_000  # more than one piece
     (tmp_path / "file").write_bytes(data)
     assert hash_file(tmp_path / "file") == hashlib.sha256(data).hexdigest()
+
+
+def test_machines_that_share_a_directory_do_not_share_temporary_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+    for machine in ("node1", "node2"):
+        monkeypatch.setattr("platform.node", lambda machine=machine: machine)
+        monkeypatch.setattr("os.getpid", lambda: 26)
+        names.append(temporary_name(tmp_path / "text"))
+    assert names[0] != names[1]
+    assert {name.parent for name in names} == {tmp_path}
