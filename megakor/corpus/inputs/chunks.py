@@ -17,7 +17,7 @@ from megakor.errors import DataError
 
 CHUNK = 1 << 20
 """Bytes read at a time: small enough to stay in a processor's cache while its lines are parsed."""
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -31,25 +31,22 @@ class Chunk:
     """How far the file itself has been read, in bytes; for progress."""
 
 
-def portion_chunks(portion: Portion) -> Iterator[Chunk]:
+def portion_chunks(portion: Portion, to_end: bool = False) -> Iterator[Chunk]:
     """The lines that begin in a portion of plain text, wherever the last one ends; all of a compressed file.
 
-    A byte-order mark is replaced by spaces. Raises DataError for a file that cannot be read or is not text.
+    With `to_end` the lines that follow come too. A byte-order mark is left out. Raises DataError for a file that cannot
+    be read or is not text.
     """
     with readable(portion.path):
-        chunks = _unpacked(portion) if portion.compression else _lines_in_range(portion)
-        for chunk in chunks:
-            yield without_mark(portion, chunk)
+        for chunk in _unpacked(portion) if portion.compression else _lines_in_range(portion, to_end):
+            yield chunk if chunk.offset else _checked(portion, chunk)
 
 
-def without_mark(portion: Portion, chunk: Chunk) -> Chunk:
-    """The chunk, checked and without a byte-order mark if it is the first of the file."""
-    if chunk.offset:
-        return chunk
-    check_beginning(portion.path, chunk.data)
-    if not chunk.data.startswith(_BYTE_ORDER_MARK):
-        return chunk
-    return Chunk(b"   " + chunk.data[3:], 0, chunk.position)
+def _checked(portion: Portion, first: Chunk) -> Chunk:
+    check_beginning(portion.path, first.data)
+    if not first.data.startswith(BYTE_ORDER_MARK):
+        return first
+    return Chunk(first.data[len(BYTE_ORDER_MARK) :], len(BYTE_ORDER_MARK), first.position)
 
 
 def plain_chunks(path: str, start: int, stop: int | None = None) -> Iterator[Chunk]:
@@ -62,7 +59,7 @@ def plain_chunks(path: str, start: int, stop: int | None = None) -> Iterator[Chu
 
 
 @contextmanager
-def readable(path: str, compression: str | None = None) -> Iterator[None]:
+def readable(path: str) -> Iterator[None]:
     """Turn the errors of files, codecs and Arrow into a DataError with the path."""
     try:
         yield
@@ -74,11 +71,11 @@ def readable(path: str, compression: str | None = None) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
 
 
-def _lines_in_range(portion: Portion) -> Iterator[Chunk]:
+def _lines_in_range(portion: Portion, to_end: bool) -> Iterator[Chunk]:
     start, stop = portion.byte_start, portion.byte_stop
     begin = _line_start(portion.path, start, stop)
     if begin < stop:
-        yield from plain_chunks(portion.path, begin, _line_start(portion.path, stop))
+        yield from plain_chunks(portion.path, begin, None if to_end else _line_start(portion.path, stop))
 
 
 def _line_start(path: str, offset: int, limit: int | None = None) -> int:

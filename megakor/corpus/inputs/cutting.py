@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def cut(file_number: int, file: InputFile, task_bytes: int) -> list[Portion]:
     if file.kind == PARQUET:
         return _by_items(file_number, file, parquet.group_sizes(file.path), task_bytes)
     if file.kind == ARROW:
-        return _by_items(file_number, file, arrow.batch_sizes(file.path), task_bytes)
+        rows = [0, *accumulate(arrow.batch_rows(file.path))]
+        portions = _by_items(file_number, file, [stop - start for start, stop in pairwise(rows)], task_bytes)
+        return [replace(portion, first_row=rows[portion.item_start]) for portion in portions]
     if file.compression:
         if not file.bytes:
             raise DataError(f"{file.path}: empty: not a whole {file.compression} file; fetch or pack it again.")

@@ -72,7 +72,7 @@ class _Reader:
         return records, start
 
     def _examine(self, raw: bytes, line: int, offset: int, records: Records) -> dict[str, Any] | None:
-        """The record of a line that the fast parser refused; None for a blank line and for a bad one, which is noted."""
+        """The record of a line that the fast parser refused; None for a blank line or a bad one, which is noted."""
         if not raw.strip():
             return None
         record = record_of(raw, self._fields, self._numbers.place(line, offset))

@@ -25,8 +25,8 @@ class Block:
     too_long: bool = False
 
 
-class _Unended:
-    """The beginning of a line whose end has not come yet; the bytes are let go once the line is too long."""
+class Gathering:
+    """Bytes that belong together and come one after another; they are let go once they are too many for a line."""
 
     def __init__(self) -> None:
         self.offset = 0
@@ -34,24 +34,33 @@ class _Unended:
         self._parts: list[bytes] = []
 
     def add(self, data: bytes, offset: int) -> None:
+        """Append bytes; `offset` says where they stand in the unpacked file."""
         if not self.bytes:
             self.offset = offset
         self.bytes += len(data)
         self._parts.append(data)
-        if self.bytes > LONGEST_LINE:
+        if self.too_many:
             self._parts.clear()
 
-    def end(self, data: bytes) -> bytes | None:
-        """The line with what ends it, and what follows; None for a line that is too long. Empties this."""
-        parts, length = [*self._parts, data], self.bytes
+    def lose(self) -> None:
+        """Say that more belongs here, which was too long to be kept."""
+        self._parts, self.bytes = [], LONGEST_LINE + 1
+
+    @property
+    def too_many(self) -> bool:
+        """Whether the bytes have been let go."""
+        return self.bytes > LONGEST_LINE
+
+    def take(self, rest: bytes = b"", belonging: int = 0) -> bytes | None:
+        """What was added, and `rest`; None if that and the `belonging` bytes of `rest` are too many. Empties this."""
+        whole = None if self.bytes + belonging > LONGEST_LINE else b"".join([*self._parts, rest])
         self._parts, self.bytes = [], 0
-        newline = data.find(b"\n")
-        return None if length + (newline if newline >= 0 else len(data)) > LONGEST_LINE else b"".join(parts)
+        return whole
 
 
 def line_blocks(chunks: Iterable[Chunk]) -> Iterator[Block]:
     """The same bytes in blocks of whole lines; only the last line of all may lack its end."""
-    unended = _Unended()
+    unended = Gathering()
     position = 0
     for chunk in chunks:
         data, offset, position = chunk.data, chunk.offset, chunk.position
@@ -60,22 +69,20 @@ def line_blocks(chunks: Iterable[Chunk]) -> Iterator[Block]:
             if newline < 0:
                 unended.add(data, offset)
                 continue
-            start = unended.offset
-            whole = unended.end(data)
+            whole = unended.take(data, newline)
             if whole is None:
-                yield Block(b"", start, position, too_long=True)
+                yield Block(b"", unended.offset, position, too_long=True)
                 data, offset = data[newline + 1 :], offset + newline + 1
             else:
-                data, offset = whole, start
+                data, offset = whole, unended.offset
         end = data.rfind(b"\n") + 1
         if end:
             yield Block(data[:end], offset, position)
         if end < len(data):
             unended.add(data[end:], offset + end)
     if unended.bytes:
-        start = unended.offset
-        rest = unended.end(b"")
-        yield Block(rest or b"", start, position, too_long=rest is None)
+        rest = unended.take()
+        yield Block(rest or b"", unended.offset, position, too_long=rest is None)
 
 
 class LineNumbers:

@@ -35,6 +35,8 @@ class Portion:
     item_start: int = 0
     item_stop: int = 0
     """Row groups (parquet), record batches (arrow) or shards (dataset); unused by the others."""
+    first_row: int = 0
+    """Arrow: rows of the file in front of the portion, which would take a walk over the file to count."""
 
 
 @dataclass(frozen=True)
