@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,7 +28,7 @@ from megakor.corpus.inputs.reading import read_portion
 from megakor.corpus.inputs.records import InputFile, Records
 from megakor.corpus.manifest import Manifest
 from megakor.corpus.tokenizer import Tokenizer
-from megakor.errors import StorageError
+from megakor.errors import DataError, StorageError
 from megakor.storage import make_directory
 
 __all__ = ["PreprocessOptions", "preprocess"]
@@ -61,24 +60,33 @@ def _build(
         log(f"{plan.prefix} is finished, from these inputs and with these options: nothing to do.")
         return manifests
     job = open_job(plan, options.overwrite)
-    with ExitStack() as held:
-        held.enter_context(job.hold(team.rank, team.size))
-        if not job.is_done(PUBLISH, "all"):
-            check_inputs_unchanged(plan, job, ENCODE)
-            _encode(plan, job, options, team, log)
-        if not _is_last(plan, job, team, log):
-            return []
+    with job.hold(team.rank, team.size):
         try:
-            held.enter_context(job.hold_merge())
-        except StorageError as error:
-            log(str(error))
-            return []
-        if not job.is_done(PUBLISH, "all"):
-            assemble(plan, job, options, log)
-        made = complete_publishing(plan, job)
+            made = _work(plan, job, options, team, log)
+        except DataError:
+            if team.size == 1 and not job.has_documents(ENCODE, [task.name for task in plan.tasks]):
+                job.remove()
+            raise
     for manifest in made:
         log(f"{plan.prefix}: {manifest.documents:,} {manifest.role} documents, {manifest.tokens:,} tokens")
     return made
+
+
+def _work(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> list[Manifest]:
+    if not job.is_done(PUBLISH, "all"):
+        check_inputs_unchanged(plan, job, ENCODE)
+        _encode(plan, job, options, team, log)
+    if not _is_last(plan, job, team, log):
+        return []
+    try:
+        merging = job.hold_merge()
+    except StorageError as error:
+        log(str(error))
+        return []
+    with merging:
+        if not job.is_done(PUBLISH, "all"):
+            assemble(plan, job, options, log)
+        return complete_publishing(plan, job)
 
 
 def _encode(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> None:

@@ -77,6 +77,10 @@ def _add_outputs(add) -> None:  # type: ignore[no-untyped-def]
     add("--engine", choices=ENGINE_NAMES, default="auto", help="auto: the fastest one that proves to give the same ids")
     add("--append-eod", action="store_true", help="end every document with the end-of-document token")
     add("--workers", type=int, default=1, help="processes; the output is the same bytes for any number")
+    add(
+        "--task-megabytes", type=float, metavar="N",
+        help="input of one task, which an interruption may lose (default: by the size of the input, 4 to 128)",
+    )  # fmt: skip
     add("--shuffle-seed", type=int, default=1234, help="of the order of the documents")
     add("--no-shuffle", action="store_true", help="keep the order of the input")
     add("--overwrite", action="store_true", help="replace shards that were made from other inputs or options")
@@ -141,4 +145,5 @@ def _options(given: argparse.Namespace) -> PreprocessOptions:
         on_error=given.on_error,
         max_errors=given.max_errors,
         overwrite=given.overwrite,
+        task_bytes=None if given.task_megabytes is None else int(given.task_megabytes * 1_000_000),
     )

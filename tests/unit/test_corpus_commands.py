@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from corpus_world import small_texts, write_jsonl
 
-from megakor.corpus import commands
+from megakor.corpus import commands, tokenizer_commands
 from megakor.corpus.manifest import read_manifest
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -34,7 +34,7 @@ def test_the_three_tools_make_shards_from_nothing(tmp_path: Path) -> None:
         tmp_path / "t",
     ]
     arguments += ["--tokenizer-type", "HuggingFaceTokenizer", "--json-keys", "text", "--append-eod", "--workers", "2"]
-    built = run_tool("preprocess_data.py", *arguments, "--language", "ko", "--log-interval", "10")
+    built = run_tool("preprocess_data.py", *arguments, "--language", "ko")
     assert built.returncode == 0, built.stderr
     manifest = read_manifest(tmp_path / "ko")
     assert manifest is not None and manifest.documents > 20
@@ -70,7 +70,7 @@ def test_exit_codes_of_the_tokenizer_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_jsonl(tmp_path / "in.jsonl", small_texts(3))
-    assert commands.train_tokenizer_command([*arguments, "--output", "out"]) == code
+    assert tokenizer_commands.train_tokenizer_command([*arguments, "--output", "out"]) == code
     assert message in capsys.readouterr().err
 
 

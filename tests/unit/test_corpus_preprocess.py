@@ -24,7 +24,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build(source: Path, tokenizer: Path, prefix: Path, **options: object) -> list[Manifest]:
-    given = PreprocessOptions(inputs=(str(source),), output_prefix=prefix, tokenizer=tokenizer)
+    given = PreprocessOptions(inputs=(str(source),), output_prefix=prefix, tokenizer=tokenizer, engine="tokenizers")
     return preprocess(replace(given, **options), lambda _: None)
 
 
@@ -44,10 +44,9 @@ def test_every_document_is_written_once_whole_and_in_a_shuffled_order(tmp_path: 
     assert sorted(shuffled) == sorted(texts)
 
 
-def test_two_workers_write_the_same_bytes_as_one(
+def test_the_bytes_depend_neither_on_the_workers_nor_on_how_the_work_is_cut(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("megakor.corpus.encoding._BATCH_DOCUMENTS", 7)
     source = write_jsonl(tmp_path / "in.jsonl", [*small_texts(60), "", "네. 네."])
     options = {
         "append_eod": True,
@@ -55,12 +54,17 @@ def test_two_workers_write_the_same_bytes_as_one(
         "holdout_exclusive_sentences": True,
         "holdout_minimum_characters": 5,
     }
-    for workers in (1, 2):
-        build(source, tokenizer, tmp_path / f"{workers}" / "out", workers=workers, **options)
-    names = sorted(path.name for path in (tmp_path / "1").iterdir())
-    assert names == ["out.bin", "out.idx", "out.json", *(f"out.validation.{end}" for end in ("bin", "idx", "json"))]
-    for name in names:
-        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    build(source, tokenizer, tmp_path / "1" / "out", **options)
+    build(source, tokenizer, tmp_path / "2" / "out", workers=2, task_bytes=1000, **options)
+    monkeypatch.setattr("megakor.corpus.build.encode.RUN_BYTES", 300)
+    monkeypatch.setattr("megakor.corpus.build.merge.BUCKET_BYTES", 700)
+    build(source, tokenizer, tmp_path / "3" / "out", task_bytes=3000, **options)
+    ends = ("bin", "idx", "json", "parquet")
+    names = [*(f"out.{end}" for end in ends), *(f"out.validation.{end}" for end in ends)]
+    for other in ("1", "2", "3"):
+        assert sorted(path.name for path in (tmp_path / other).iterdir()) == names
+        for name in names:
+            assert (tmp_path / "1" / name).read_bytes() == (tmp_path / other / name).read_bytes()
 
 
 def test_a_worker_reports_a_bad_line_as_one_process_does(tmp_path: Path, tokenizer: Path) -> None:
@@ -123,7 +127,7 @@ def test_the_manifest_describes_the_shard(tmp_path: Path, tokenizer: Path) -> No
         assert all(ids[-1] == Tokenizer.load(tokenizer).eod_id for ids in documents)
         assert manifest.bin_bytes == Path(f"{prefix}.bin").stat().st_size
         assert manifest.idx_bytes == Path(f"{prefix}.idx").stat().st_size
-        assert (manifest.language, manifest.dtype, manifest.skipped_empty) == ("ko", "uint16", 1)
+        assert (manifest.language, manifest.dtype, manifest.skipped) == ("ko", "uint16", {"empty": 1})
         assert manifest.tokenizer_sha256 == Tokenizer.load(tokenizer).sha256
         own = [text for text in texts if HoldoutRule(0.2, 1234).holds(text) == (manifest.role == "validation")]
         assert manifest.text_bytes == sum(len(text.encode()) for text in own)
@@ -156,12 +160,12 @@ def test_bad_lines_can_be_skipped_and_are_reported(tmp_path: Path, tokenizer: Pa
     source = tmp_path / "in.jsonl"
     source.write_bytes(b'{"text": "one"}\nnot json\n\n{"text": "\xff"}\n{"text": "two"}\n')
     lines: list[str] = []
-    options = PreprocessOptions((str(source),), tmp_path / "out", tokenizer, skip_bad_lines=True, shuffle_seed=None)
+    options = PreprocessOptions((str(source),), tmp_path / "out", tokenizer, on_error="skip", shuffle_seed=None)
     (manifest,) = preprocess(options, lines.append)
     assert texts_of(tmp_path / "out", tokenizer) == ["one", "two"]
-    assert manifest.skipped_bad == 2
+    assert sum(manifest.skipped.values()) == 2
     assert [line for line in lines if "in.jsonl:2" in line] and [line for line in lines if "in.jsonl:4" in line]
-    assert "skipped 2 bad lines" in lines
+    assert "skipped 2 documents that cannot be read:" in lines
 
 
 def no_file(folder: Path) -> None:
@@ -190,7 +194,7 @@ def other_key(folder: Path) -> None:
     [
         (no_file, r"in\.jsonl: no such file"),
         (empty_file, r"in\.jsonl: the corpus is empty"),
-        (only_empty_documents, r"the corpus is empty: no document with text \(2 empty and 0 bad lines\)"),
+        (only_empty_documents, r"the corpus is empty: no document with text \(2 empty\)"),
         (malformed_last_line, r"in\.jsonl:6: not valid JSON"),
         (other_key, r"in\.jsonl:1: no key 'text'"),
     ],
@@ -219,13 +223,16 @@ def test_a_share_that_selects_nothing_or_everything_is_refused(tmp_path: Path, t
         build(source, tokenizer, tmp_path / "out", workers=0)
 
 
-def test_a_build_without_hold_out_does_not_train_on_an_earlier_validation_shard(
+def test_shards_of_another_build_are_replaced_only_on_request_and_with_their_validation(
     tmp_path: Path, tokenizer: Path
 ) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", small_texts(40))
     build(source, tokenizer, tmp_path / "out", holdout_share=0.2)
-    with pytest.raises(DataError, match=r"out\.validation\.idx: held-out documents"):
+    with pytest.raises(ConfigError, match=r"out is there already and differs: holdout_share was 0\.2 and is 0\.0"):
         build(source, tokenizer, tmp_path / "out")
+    build(source, tokenizer, tmp_path / "out", overwrite=True)
+    assert not (tmp_path / "out.validation.idx").exists()
+    assert len(shard_documents(tmp_path / "out")) == 40
 
 
 def test_a_failed_build_leaves_the_earlier_one_as_it_was(tmp_path: Path, tokenizer: Path) -> None:
@@ -234,7 +241,7 @@ def test_a_failed_build_leaves_the_earlier_one_as_it_was(tmp_path: Path, tokeniz
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     malformed_last_line(tmp_path)
     with pytest.raises(DataError):
-        build(source, tokenizer, tmp_path / "out" / "shard", holdout_share=0.2)
+        build(source, tokenizer, tmp_path / "out" / "shard", holdout_share=0.2, overwrite=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 

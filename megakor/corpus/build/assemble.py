@@ -63,7 +63,11 @@ def assemble(plan: Plan, job: Job, options: PreprocessOptions, log: Callable[[st
     totals = Totals.read(plan, job)
     totals.problems.check(options.on_error, options.max_errors)
     _log_losses(totals, log)
-    _check_not_empty(totals, options)
+    try:
+        _check_not_empty(totals, options)
+    except DataError:
+        job.remove()  # the same work would end the same way
+        raise
     inputs = input_records(plan.files, totals.pieces)
     roles = (TRAINING, VALIDATION) if options.holdout_share else (TRAINING,)
     begin_publishing(job, {role: _assemble_role(role, plan, job, totals, inputs, options) for role in roles})

@@ -50,6 +50,10 @@ class Job:
             raise DataError(f"{path}: cannot be read ({error}). Remove {self.directory} and start again.") from error
         return content
 
+    def has_documents(self, stage: str, names: Iterable[str]) -> bool:
+        """Whether any task that is done has given a document."""
+        return any(self.is_done(stage, name) and any(self.read(stage, name)["documents"].values()) for name in names)
+
     def hold(self, rank: int, size: int) -> TextIO:
         """Keep other processes from doing the same share. Raises StorageError when one is at it."""
         advice = "Wait for it, or stop it; the same command then goes on from what is done."

@@ -76,6 +76,8 @@ class PreprocessOptions:
                 f"--max-chars {self.maximum_characters} is below 1 or below --min-chars {self.minimum_characters}: no "
                 "document would be left."
             )
+        if self.task_bytes is not None and self.task_bytes < 1:
+            raise ConfigError("--task-megabytes must be above 0.")
         if len(set(self.json_keys)) < len(self.json_keys):
             raise ConfigError(f"--json-keys {' '.join(self.json_keys)}: a key is named twice.")
         check_names(self.metadata_keys)

@@ -132,7 +132,7 @@ class Run:
     def _cuts(self, bounds: Sequence[int]) -> np.ndarray:
         # 2^64, the bound above all keys, is no uint64 itself.
         inside = np.searchsorted(self.keys, np.array([bound for bound in bounds if bound < 2**64], dtype=np.uint64))
-        return np.append(inside, [len(self.keys)] * (len(bounds) - len(inside)))
+        return np.append(inside, np.full(len(bounds) - len(inside), len(self.keys)))
 
 
 def _numbers(table: pa.Table, column: str) -> np.ndarray:

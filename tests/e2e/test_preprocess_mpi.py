@@ -1,0 +1,44 @@
+"""Ranks of mpirun build one corpus together: the same bytes as one process, and none left waiting when one fails."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from corpus_builds import content, make_inputs, words
+
+MPIRUN = Path(sys.executable).with_name("mpirun")
+pytestmark = pytest.mark.skipif(
+    not MPIRUN.exists() and shutil.which("mpirun") is None, reason="no mpirun: pip install mpich, or megakor[test]"
+)
+
+
+def mpirun(ranks: int, command: list[str]) -> subprocess.CompletedProcess[str]:
+    program = str(MPIRUN) if MPIRUN.exists() else "mpirun"
+    return subprocess.run([program, "-n", str(ranks), *command], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_inputs(tmp_path_factory.mktemp("corpus"))
+
+
+def test_four_ranks_give_the_bytes_of_one_process(directory: Path) -> None:
+    done = mpirun(4, words(directory, directory / "mpi" / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "member 4 of 4 (MPI)" in done.stderr
+    assert content(directory / "mpi" / "out") == content(directory / "calm" / "out")
+
+
+def test_a_rank_that_fails_ends_all_with_its_code(directory: Path) -> None:
+    (directory / "text" / "zz.jsonl").write_text('{"text": "fine"}\nnot json\n')
+    try:
+        failed = mpirun(2, words(directory, directory / "failed" / "out"))
+    finally:
+        (directory / "text" / "zz.jsonl").unlink()
+    assert failed.returncode == 65, failed.stderr
+    assert "zz.jsonl:2: not valid JSON" in failed.stderr
+    assert "Traceback" not in failed.stderr
