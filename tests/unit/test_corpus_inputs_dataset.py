@@ -1,0 +1,83 @@
+"""What the library `datasets` loads: streamed by shards, every row once, its errors in words."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from corpus_inputs_world import read_all
+
+from megakor.corpus.inputs import dataset
+from megakor.corpus.inputs.cutting import cut, hash_portion
+from megakor.corpus.inputs.listing import list_inputs
+from megakor.corpus.inputs.records import Fields
+from megakor.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    dataset._load.cache_clear()
+
+
+def make_dataset(directory: Path) -> Path:
+    for shard in range(3):
+        rows = [{"text": f"문서 {shard}.{row}", "n": row} for row in range(40)]
+        (directory / f"train-{shard}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (directory / "validation.jsonl").write_text('{"text": null, "n": 0}\n{"text": "x", "n": 1}')
+    return directory
+
+
+@pytest.mark.usefixtures("offline")
+def test_the_shards_of_a_dataset_are_portions_that_give_each_row_once(tmp_path: Path) -> None:
+    name = f"hf:{make_dataset(tmp_path)}"
+    portions = cut(0, list_inputs([name])[0], 1)
+    assert [(portion.item_start, portion.item_stop) for portion in portions] == [(0, 1), (1, 2), (2, 3)]
+    assert hash_portion(portions[0]) == []
+    read = read_all(name, Fields(metadata=("n", "nothing")))
+    assert read.texts == [f"문서 {shard}.{row}" for shard in range(3) for row in range(40)]
+    assert read.positions == [(shard << 32) + row for shard in range(3) for row in range(40)]
+    assert read.metadata == {"n": [*range(40)] * 3, "nothing": [None] * 120}
+
+
+@pytest.mark.usefixtures("offline")
+def test_more_shards_than_can_be_numbered_are_grouped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"hf:{make_dataset(tmp_path)}"
+    monkeypatch.setattr(dataset, "_MOST_SHARDS", 2)
+    assert len(cut(0, list_inputs([name])[0], 1)) == 2
+    assert len(set(read_all(name).texts)) == 120
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_split_is_chosen_by_name_and_its_problems_are_told(tmp_path: Path) -> None:
+    name = f"hf:{make_dataset(tmp_path)}::validation"
+    read = read_all(name)
+    assert read.texts == ["x"]
+    assert read.problems[0].message.startswith(f"{name}, shard 0, row 0: ")
+    with pytest.raises(DataError, match=r"Bad split: nope.*hf:NAME:CONFIGURATION:SPLIT"):
+        read_all(f"hf:{tmp_path}::nope")
+    with pytest.raises(DataError, match="no column 'body'"):
+        read_all(name, Fields("body"))
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_dataset_saved_to_disk_is_read_by_its_directory(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    texts = [f"문서 {row}" for row in range(100)]
+    datasets.Dataset.from_dict({"text": texts}).save_to_disk(tmp_path / "saved", num_shards=2)
+    (tmp_path / "saved" / "cache-0123.arrow").write_bytes(b"left behind")
+    files = list_inputs([tmp_path / "saved"])
+    assert [file.name for file in files] == ["data-00000-of-00002.arrow", "data-00001-of-00002.arrow"]
+    assert [text for file in files for text in read_all(file.path).texts] == texts
+    Path(files[0].path).unlink()
+    with pytest.raises(DataError, match=r"missing, though state\.json lists it"):
+        list_inputs([tmp_path / "saved"])
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ConfigError, match=r"pip install 'megakor\[hf\]'"):
+        cut(0, list_inputs(["hf:never/asked"])[0], 1)
