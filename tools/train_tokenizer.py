@@ -1,8 +1,8 @@
-"""See megakor/corpus/commands.py and docs/corpus.md, or --help."""
+"""See megakor/corpus/tokenizer_commands.py and docs/corpus.md, or --help."""
 
 import sys
 
-from megakor.corpus.commands import train_tokenizer_command
+from megakor.corpus.tokenizer_commands import train_tokenizer_command
 
 if __name__ == "__main__":
     sys.exit(train_tokenizer_command())

@@ -40,7 +40,7 @@ def _missing(path: DataPath) -> Problem:
 
 def _paths(config: Config) -> Iterator[DataPath]:
     if config.data.tokenizer:
-        file = tokenizer_file(config)
+        file = tokenizer_file(Path(config.data.tokenizer))
         yield DataPath("data.tokenizer", config.data.tokenizer, file.is_file(), str(file))
     for name, source in config.data.sources.items():
         if source.path:

@@ -204,7 +204,7 @@ class DataConfig:
     """What is read, and in which order."""
 
     tokenizer: str = ""
-    """Directory with tokenizer.json."""
+    """Directory with tokenizer.json, or a SentencePiece .model file."""
     sources: dict[str, SourceConfig] = field(default_factory=dict)
     phases: list[PhaseConfig] = field(default_factory=list)
     """Default: one phase with equal weights."""

@@ -3,131 +3,150 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from megakor.corpus.documents import expand_inputs
-from megakor.corpus.sampling import MEGABYTE, sample_texts, text_bytes
+from megakor.corpus.inputs.records import Fields
 from megakor.corpus.tokenizer import END_OF_DOCUMENT, PADDING
-from megakor.errors import ConfigError, DataError
-from megakor.storage import make_directory, storage_errors, write_text
+from megakor.corpus.tokenizer import Tokenizer as AnyTokenizer
+from megakor.corpus.tokenizer_options import TokenizerOptions
+from megakor.corpus.tokenizer_patterns import pieces_pattern
+from megakor.corpus.tokenizer_report import measure, table, with_all
+from megakor.corpus.tokenizer_sample import MEGABYTE, Reading, Sample, take_sample
+from megakor.storage import make_directory, write_text
 
-# The pieces that merges may not cross. A Hangul run and a run of other letters are apart ("GPU는" -> "GPU", "는"), so
-# that particles meet foreign words as the same token; digits come in groups of at most three; a word takes the space
-# before it; line breaks are a piece of their own.
-PIECES = "|".join(
-    (
-        r" ?\p{Hangul}+",
-        r"'(?:s|t|re|ve|m|ll|d)(?!\p{L})",
-        r" ?(?:(?!\p{Hangul})[\p{L}\p{M}])+",
-        r"\p{N}{1,3}",
-        r" ?[^\s\p{L}\p{M}\p{N}]+",
-        r"\s*[\r\n]+",
-        r"\s+(?!\S)",
-        r"\s+",
-    )
-)
-_SPECIAL = (END_OF_DOCUMENT, PADDING)
-_SMALLEST = 256 + len(_SPECIAL)
-
-
-@dataclass(frozen=True)
-class TokenizerOptions:
-    """One training; the command line's options."""
-
-    inputs: Mapping[str, Sequence[str]]
-    """Language -> paths and globs of .jsonl and .jsonl.gz files."""
-    output: Path
-    vocabulary_size: int
-    weights: Mapping[str, float] | None = None
-    """Share of each language in the training text, in bytes. Default: equal shares."""
-    max_megabytes: float = 100.0
-    """Of text, over all languages."""
-    seed: int = 1234
-    json_key: str = "text"
-
-    def validate(self) -> None:
-        """Raises ConfigError for options that cannot work."""
-        if self.vocabulary_size < _SMALLEST:
-            raise ConfigError(
-                f"--vocab-size {self.vocabulary_size}: at least {_SMALLEST} (256 bytes and special tokens)."
-            )
-        if self.max_megabytes <= 0:
-            raise ConfigError(f"--max-megabytes {self.max_megabytes}: give a size above 0.")
-        if self.weights is not None and (
-            set(self.weights) != set(self.inputs) or any(weight <= 0 for weight in self.weights.values())
-        ):
-            raise ConfigError(f"--weights must give a share above 0 to each of: {', '.join(self.inputs)}.")
+REPORT = "tokenizer_report.json"
+_HELD_OUT_MEGABYTES = 2.0
 
 
 def train_tokenizer(options: TokenizerOptions, log: Callable[[str], None]) -> Path:
-    """Train and write OUTPUT/tokenizer.json and tokenizer_config.json (loadable by transformers); returns OUTPUT.
+    """Train and write OUTPUT/tokenizer.json, its tokenizer_config.json for transformers and tokenizer_report.json.
 
-    The shares hold exactly as far as text goes: the scarcest language limits the amount of all.
+    The shares hold exactly as far as text goes: the scarcest language limits the amount of all. Returns OUTPUT.
     """
     options.validate()
-    files = {language: expand_inputs(patterns) for language, patterns in options.inputs.items()}
     make_directory(options.output)
-    with storage_errors(options.output):
-        scratch = tempfile.TemporaryDirectory(prefix=".megakor-", dir=options.output)
-    with scratch:
-        budgets = _budgets(options, files, Path(scratch.name))
-        log("training text: " + ", ".join(f"{name} {size / MEGABYTE:.2f} MB" for name, size in budgets.items()))
-        tokenizer = _train(_texts(options, files, budgets, Path(scratch.name)), options.vocabulary_size)
-    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    samples = _balanced_samples(options)
+    sizes = ", ".join(f"{name} {sample.training.bytes / MEGABYTE:.2f} MB" for name, sample in samples.items())
+    log(f"training text: {sizes}")
+    for language, sample in samples.items():
+        if sample.problems:
+            log(f"{language}: {sample.problems:,} documents that cannot be read were left out")
+    encoder = _train(options, samples)
+    size = encoder.get_vocab_size(with_added_tokens=True)
     if size < options.vocabulary_size:
         log(f"the text yields {size:,} tokens only, fewer than the {options.vocabulary_size:,} asked for")
-    write_text(options.output / "tokenizer_config.json", json.dumps(_transformers_config(), indent=2) + "\n")
-    write_text(options.output / "tokenizer.json", tokenizer.to_str(pretty=True) + "\n")
+    write_text(options.output / "tokenizer_config.json", json.dumps(_transformers_config(options), indent=2) + "\n")
+    write_text(options.output / "tokenizer.json", encoder.to_str(pretty=True) + "\n")
+    report = _report(options, samples)
+    write_text(options.output / REPORT, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    for line in report_lines(report):
+        log(line)
     return options.output
 
 
-def _budgets(options: TokenizerOptions, files: Mapping[str, Sequence[Path]], scratch: Path) -> dict[str, int]:
-    """Bytes of text to take from each language."""
-    weights = dict(options.weights or dict.fromkeys(files, 1.0))
-    there = {language: text_bytes(paths, options.json_key, scratch) for language, paths in files.items()}
-    for language, size in there.items():
-        if not size:
-            raise DataError(f"{', '.join(options.inputs[language])}: the corpus is empty: no document with text.")
-    whole = sum(weights.values())
-    total = min(options.max_megabytes * MEGABYTE, *(there[name] * whole / weight for name, weight in weights.items()))
-    return {language: int(total * weight / whole) for language, weight in weights.items()}
+def report_lines(report: Mapping[str, Any]) -> list[str]:
+    """A tokenizer's report as a table."""
+    rows = [((name, row["measured_on"]), row) for name, row in report["languages"].items()]
+    return table(("language", "text"), rows)
 
 
-def _texts(
-    options: TokenizerOptions, files: Mapping[str, Sequence[Path]], budgets: Mapping[str, int], scratch: Path
-) -> Iterator[str]:
-    for language, paths in files.items():
-        yield from sample_texts(paths, budgets[language], options.seed, options.json_key, scratch)
+def _balanced_samples(options: TokenizerOptions) -> dict[str, Sample]:
+    """For each language a sample of the size that its share allows."""
+    weights = dict(options.weights or dict.fromkeys(options.inputs, 1.0))
+    whole, most = sum(weights.values()), options.max_megabytes * MEGABYTE
+    reading = Reading(Fields(options.json_key, text_unit=options.text_unit), options.seed, options.on_error)
+    held_out = int(min(_HELD_OUT_MEGABYTES * MEGABYTE, most / 4))
+    samples = {
+        language: take_sample(inputs, int(most * weights[language] / whole), held_out, reading)
+        for language, inputs in options.inputs.items()
+    }
+    total = min(most, *(sample.training.bytes * whole / weights[name] for name, sample in samples.items()))
+    for language, sample in samples.items():
+        sample.training.trim(int(total * weights[language] / whole))
+    return samples
 
 
-def _train(texts: Iterator[str], vocabulary_size: int) -> Tokenizer:
+def _train(options: TokenizerOptions, samples: Mapping[str, Sample]) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
+    if options.normalize == "nfc":
+        tokenizer.normalizer = normalizers.NFC()
+    pattern = pieces_pattern(options.pieces, options.digits, options.whitespace)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.Split(Regex(pattern), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size,
+        vocab_size=options.vocabulary_size,
         show_progress=False,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-        special_tokens=[AddedToken(name, special=True, normalized=False) for name in _SPECIAL],
+        special_tokens=[AddedToken(name, normalized=False) for name in (*options.special, *options.markers)],
     )
+    texts = chain.from_iterable(sample.training.texts() for sample in samples.values())
     tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
+    return _with_markers(tokenizer, options.markers)
 
 
-def _transformers_config() -> dict[str, object]:
+def _with_markers(tokenizer: Tokenizer, markers: Sequence[str]) -> Tokenizer:
+    """The same with markers that are no special tokens; a trainer makes special whatever it is given."""
+    content = json.loads(tokenizer.to_str())
+    for token in content["added_tokens"]:
+        token["special"] = token["content"] not in markers
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def _transformers_config(options: TokenizerOptions) -> dict[str, object]:
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "eos_token": END_OF_DOCUMENT,
         "pad_token": PADDING,
+        "additional_special_tokens": list(options.special[2:]),
         "clean_up_tokenization_spaces": False,
+    }
+
+
+def _report(options: TokenizerOptions, samples: Mapping[str, Sample]) -> dict[str, Any]:
+    """What was asked for, what it was trained on, and how it does on text it has not seen."""
+    tokenizer = AnyTokenizer.load(options.output)
+    held_out = {name: len(sample.held_out) > 0 for name, sample in samples.items()}
+    figures = with_all(
+        {
+            name: measure(tokenizer, (sample.held_out if held_out[name] else sample.training).texts())
+            for name, sample in samples.items()
+        }
+    )
+    every = all(held_out.values())
+    return {
+        "format": "megakor-tokenizer-report-1",
+        "sha256": tokenizer.sha256,
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "vocabulary_asked_for": options.vocabulary_size,
+        "pieces": options.pieces,
+        "digits": options.digits,
+        "whitespace": options.whitespace,
+        "normalize": options.normalize,
+        "seed": options.seed,
+        "special_tokens": {name: tokenizer.token_id(name) for name in options.special},
+        "markers": {name: tokenizer.token_id(name) for name in options.markers},
+        "training": {
+            name: {
+                "documents": len(sample.training),
+                "bytes": sample.training.bytes,
+                "documents_seen": sample.documents_seen,
+                "bytes_seen": sample.bytes_seen,
+                "unreadable": sample.problems,
+            }
+            for name, sample in samples.items()
+        },
+        "languages": {
+            name: {"measured_on": "held-out" if held_out.get(name, every) else "training", **row.to_json()}
+            for name, row in figures.items()
+        },
     }

@@ -1,0 +1,97 @@
+"""Tokenizers of the Hugging Face tokenizers library: tokenizer.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from megakor.corpus.tokenizer import END_NAMES, Tokenizer, is_fragment, named_end, piece_bytes
+from megakor.errors import DataError
+
+
+class HuggingFaceTokenizer(Tokenizer):
+    """See `Tokenizer`. tokenizer_config.json beside the file may name the end token."""
+
+    def __init__(self, file: Path, content: bytes, sha256: str) -> None:
+        try:
+            encoder = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
+        except Exception as error:  # the library raises bare Exception
+            raise DataError(f"{file}: not a tokenizer of the Hugging Face tokenizers library ({error}).") from error
+        # Without this a document that contains "<|endoftext|>" would end in the middle.
+        encoder.encode_special_tokens = True
+        self._encoder = encoder
+        end = named_end(file.parent) or next(
+            (name for name in END_NAMES if encoder.token_to_id(name) is not None), None
+        )
+        super().__init__(end, sha256)
+
+    @cached_property
+    def vocabulary_size(self) -> int:
+        """See `Tokenizer.vocabulary_size`."""
+        return max(self._encoder.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    def token_id(self, token: str) -> int | None:
+        """See `Tokenizer.token_id`."""
+        found: int | None = self._encoder.token_to_id(token)
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """See `Tokenizer.encode`."""
+        ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """See `Tokenizer.encode_batch`; on the library's own threads unless TOKENIZERS_PARALLELISM=false."""
+        return [encoding.ids for encoding in self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Tokenizer.decode`."""
+        text: str = self._encoder.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def token_bytes(self) -> np.ndarray:
+        """See `Tokenizer.token_bytes`."""
+        lengths = np.zeros(self.vocabulary_size, dtype=np.int32)
+        for token_id, content in self._contents():
+            lengths[token_id] = len(content)
+        return lengths
+
+    def fragments(self) -> np.ndarray:
+        """See `Tokenizer.fragments`."""
+        found = np.zeros(self.vocabulary_size, dtype=bool)
+        for token_id, content in self._contents():
+            found[token_id] = is_fragment(content)
+        unknown = getattr(self._encoder.model, "unk_token", None)
+        if unknown and (unknown_id := self.token_id(unknown)) is not None:
+            found[unknown_id] = True
+        return found
+
+    def _contents(self) -> Iterator[tuple[int, bytes]]:
+        """Every id and the bytes it stands for."""
+        byte_level = '"ByteLevel"' in json.dumps(json.loads(self._encoder.to_str()).get("decoder"))
+        added = self._encoder.get_added_tokens_decoder()
+        for token, token_id in self._encoder.get_vocab(with_added_tokens=False).items():
+            if token_id not in added:
+                yield token_id, _byte_level_bytes(token) if byte_level else piece_bytes(token)
+        for token_id, extra in added.items():
+            yield token_id, b"" if extra.special else extra.content.encode("utf-8")
+
+
+def _byte_level_bytes(token: str) -> bytes:
+    alphabet = _byte_level_alphabet()
+    if all(character in alphabet for character in token):
+        return bytes(alphabet[character] for character in token)
+    return token.encode("utf-8")  # a token that was put into the vocabulary by hand
+
+
+@cache
+def _byte_level_alphabet() -> dict[str, int]:
+    """Character -> byte of byte-level BPE (GPT-2's): printable Latin-1 stands for itself, the rest from U+0100 on."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    rest = [byte for byte in range(256) if byte not in plain]
+    return {chr(byte): byte for byte in plain} | {chr(0x100 + number): byte for number, byte in enumerate(rest)}

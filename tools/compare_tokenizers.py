@@ -1,0 +1,8 @@
+"""See megakor/corpus/tokenizer_commands.py and docs/corpus.md, or --help."""
+
+import sys
+
+from megakor.corpus.tokenizer_commands import compare_tokenizers_command
+
+if __name__ == "__main__":
+    sys.exit(compare_tokenizers_command())
