@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from megakor.corpus import metadata
-from megakor.corpus.build.columns import name_column, value_column
+from megakor.corpus.build.columns import common_schema, conformed, name_column, value_column
 from megakor.corpus.build.order import document_keys
 from megakor.corpus.build.problems import ProblemCounts
 from megakor.corpus.build.runs import write_run
@@ -125,7 +125,8 @@ class _RunBuilder:
             return
         name = f"{self._name}.{len(self.names)}"
         tokens, lengths, keys = (np.concatenate(part) for part in (self._tokens, self._lengths, self._keys))
-        rows = pa.concat_tables(self._rows, promote_options="permissive").unify_dictionaries().combine_chunks()
+        schema = common_schema(rows.schema for rows in self._rows)
+        rows = pa.concat_tables([conformed(rows, schema) for rows in self._rows]).unify_dictionaries().combine_chunks()
         self._clear()
         write_run(self._settings.directory, name, tokens, lengths, keys, rows)
         self.names.append(name)

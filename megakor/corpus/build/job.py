@@ -78,13 +78,14 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
     """
     job = Job(plan.work)
     path = plan.work / RECORD
-    if (old := _read_record(path)) is not None and (found := differences(old, plan.record)):
+    old = _read_record(path)
+    if old is not None and (found := differences(old, plan.record) or _other_tasks(old, plan)):
         if not overwrite:
             raise ConfigError(f"{plan.work} holds the work of a build that differs: {_listed(found)}. {AFRESH}")
         job.remove()
     make_directory(plan.work)
     if not path.exists():
-        _create(path, json.dumps(plan.record, ensure_ascii=False))
+        _create(path, json.dumps({**plan.record, "task_bytes": plan.task_bytes}, ensure_ascii=False))
     return job
 
 
@@ -107,6 +108,12 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}). Remove {path.parent} and start again.") from error
     return record
+
+
+def _other_tasks(old: dict[str, Any], plan: Plan) -> list[str]:
+    if old.get("task_bytes") == plan.task_bytes:
+        return []
+    return [f"--task-megabytes was {old.get('task_bytes', 0) / 1e6:g} and is {plan.task_bytes / 1e6:g}"]
 
 
 def _listed(found: list[str]) -> str:

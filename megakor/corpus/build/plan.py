@@ -40,6 +40,8 @@ class Plan:
     """In the order of the inputs."""
     record: dict[str, Any]
     """Options, tokenizer and inputs: builds with the same record give the same bytes."""
+    task_bytes: int
+    """Bytes of input of one task: what is done can only be gone on with if the tasks are the same."""
     settings: EncodingSettings
     """Still without a proven engine."""
     vocabulary_size: int
@@ -69,6 +71,7 @@ def make_plan(options: PreprocessOptions, key: str, files: Sequence[InputFile], 
             "tokenizer_sha256": tokenizer.sha256,
             "inputs": [[file.path, file.bytes] for file in files],
         },
+        task_bytes=task_bytes,
         settings=_settings(options, key, prefix, tokenizer),
         vocabulary_size=tokenizer.vocabulary_size,
     )

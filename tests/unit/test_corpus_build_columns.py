@@ -1,0 +1,62 @@
+"""Metadata columns have one type over all tasks, whatever each of them has seen."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from megakor.corpus.build.columns import check_names, common_schema, conformed, name_column, value_column
+from megakor.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "kept"),
+    [
+        ([1, None, 3], pa.int64(), [1, None, 3]),
+        ([1, 2.5], pa.float64(), [1.0, 2.5]),
+        ([True, None], pa.bool_(), [True, None]),
+        (["가", 1, None], pa.string(), ["가", "1", None]),
+        ([{"a": 1}, None], pa.string(), ['{"a": 1}', None]),
+        ([2**70, 1], pa.string(), [str(2**70), "1"]),
+        ([None, None], pa.null(), [None, None]),
+    ],
+)
+def test_values_get_the_narrowest_common_type_and_no_value_is_lost(
+    values: list[object], kind: pa.DataType, kept: list[object]
+) -> None:
+    column = value_column(values)
+    assert column.type == kind
+    assert column.to_pylist() == kept
+
+
+def test_tasks_that_saw_other_types_agree_on_one_schema() -> None:
+    tables = [
+        pa.table({"text_bytes": [5], "quality": pa.array([1])}),
+        pa.table({"text_bytes": [6], "quality": pa.array([2.5]), "url": pa.array(["u"])}),
+        pa.table({"text_bytes": [7], "quality": pa.array([None]), "url": pa.array([3])}),
+    ]
+    schema = common_schema(table.schema for table in tables)
+    assert schema.names == ["text_bytes", "quality", "url"]
+    whole = pa.concat_tables([conformed(table, schema) for table in tables])
+    assert whole["quality"].to_pylist() == [1.0, 2.5, None]
+    assert whole["url"].to_pylist() == [None, "u", "3"]
+
+
+def test_the_schema_does_not_depend_on_the_order_of_the_tasks() -> None:
+    schemas = [pa.schema([("a", kind)]) for kind in (pa.int64(), pa.string(), pa.null(), pa.float64())]
+    assert common_schema(schemas) == common_schema(reversed(schemas)) == pa.schema([("a", pa.string())])
+
+
+def test_a_field_that_no_document_has_is_a_column_of_nulls() -> None:
+    assert common_schema([pa.schema([("rare", pa.null())])]).field("rare").type == pa.string()
+
+
+def test_a_name_for_all_rows_and_a_name_for_each_are_the_same_kind_of_column() -> None:
+    assert name_column("ko", 2).to_pylist() == ["ko", "ko"]
+    assert name_column(["ko", "en"], 2).to_pylist() == ["ko", "en"]
+    assert name_column("ko", 0).type == name_column([], 0).type
+
+
+def test_a_field_named_like_an_own_column_is_refused() -> None:
+    with pytest.raises(ConfigError, match="--metadata-keys language"):
+        check_names(["quality", "language"])
