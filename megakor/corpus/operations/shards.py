@@ -108,8 +108,12 @@ def open_shards(prefixes: Sequence[Path], log: Log) -> Shards:
     manifests = [read_manifest(prefix) for prefix in prefixes]
     _check_together(readers, manifests)
     _say_unknown(readers, manifests, log)
-    schema = common_schema([documents_schema(prefix) for prefix in prefixes])
-    return Shards(readers, schema, _together([manifest for manifest in manifests if manifest]), tuple(manifests))
+    return Shards(
+        readers,
+        _common_columns(prefixes, log),
+        _together([manifest for manifest in manifests if manifest]),
+        tuple(manifests),
+    )
 
 
 def _check_together(readers: Sequence[ShardReader], manifests: Sequence[Manifest | None]) -> None:
@@ -146,6 +150,19 @@ def _say_unknown(readers: Sequence[ShardReader], manifests: Sequence[Manifest | 
             log(f"{reader.prefix} has no manifest: its tokenizer is not known; {taken}")
         if not shard_file(reader.prefix, ".parquet").exists():
             log(f"{reader.prefix} has no metadata: its sources and bytes of text are not known")
+
+
+def _common_columns(prefixes: Sequence[Path], log: Log) -> pa.Schema:
+    """Columns for all documents; says which fields become text because their types differ."""
+    schemas = [documents_schema(prefix) for prefix in prefixes]
+    if len(schemas) == 1:
+        return schemas[0]
+    common = common_schema(schemas)
+    for column in common:
+        kinds = {str(schema.field(column.name).type) for schema in schemas if column.name in schema.names}
+        if pa.types.is_string(column.type) and kinds - {"string", "null"}:
+            log(f"{column.name} is of different types ({', '.join(sorted(kinds))}) and becomes text")
+    return common
 
 
 def _together(manifests: list[Manifest]) -> Manifest | None:
