@@ -83,8 +83,12 @@ class Tokenizer(ABC):
         """The text of the ids, special tokens spelt out."""
 
     @abstractmethod
+    def contents(self) -> list[bytes]:
+        """The UTF-8 bytes that each id stands for (vocabulary_size of them): none for special tokens and unused ids."""
+
     def token_bytes(self) -> np.ndarray:
         """int32 (vocabulary_size,): UTF-8 bytes that each id stands for; 0 for special tokens and unused ids."""
+        return np.array([len(content) for content in self.contents()], dtype=np.int32)
 
     @abstractmethod
     def fragments(self) -> np.ndarray:

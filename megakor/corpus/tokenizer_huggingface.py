@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -54,32 +54,23 @@ class HuggingFaceTokenizer(Tokenizer):
         text: str = self._encoder.decode(list(ids), skip_special_tokens=False)
         return text
 
-    def token_bytes(self) -> np.ndarray:
-        """See `Tokenizer.token_bytes`."""
-        lengths = np.zeros(self.vocabulary_size, dtype=np.int32)
-        for token_id, content in self._contents():
-            lengths[token_id] = len(content)
-        return lengths
+    def contents(self) -> list[bytes]:
+        """See `Tokenizer.contents`."""
+        byte_level = '"ByteLevel"' in json.dumps(json.loads(self._encoder.to_str()).get("decoder"))
+        found = [b""] * self.vocabulary_size
+        for token, token_id in self._encoder.get_vocab(with_added_tokens=False).items():
+            found[token_id] = _byte_level_bytes(token) if byte_level else piece_bytes(token)
+        for token_id, added in self._encoder.get_added_tokens_decoder().items():
+            found[token_id] = b"" if added.special else added.content.encode("utf-8")
+        return found
 
     def fragments(self) -> np.ndarray:
         """See `Tokenizer.fragments`."""
-        found = np.zeros(self.vocabulary_size, dtype=bool)
-        for token_id, content in self._contents():
-            found[token_id] = is_fragment(content)
+        found = np.array([is_fragment(content) for content in self.contents()], dtype=bool)
         unknown = getattr(self._encoder.model, "unk_token", None)
         if unknown and (unknown_id := self.token_id(unknown)) is not None:
             found[unknown_id] = True
         return found
-
-    def _contents(self) -> Iterator[tuple[int, bytes]]:
-        """Every id and the bytes it stands for."""
-        byte_level = '"ByteLevel"' in json.dumps(json.loads(self._encoder.to_str()).get("decoder"))
-        added = self._encoder.get_added_tokens_decoder()
-        for token, token_id in self._encoder.get_vocab(with_added_tokens=False).items():
-            if token_id not in added:
-                yield token_id, _byte_level_bytes(token) if byte_level else piece_bytes(token)
-        for token_id, extra in added.items():
-            yield token_id, b"" if extra.special else extra.content.encode("utf-8")
 
 
 def _byte_level_bytes(token: str) -> bytes:

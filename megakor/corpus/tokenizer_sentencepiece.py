@@ -48,18 +48,14 @@ class SentencePieceTokenizer(Tokenizer):
             for special, run in groupby(map(int, ids), control)
         )
 
-    def token_bytes(self) -> np.ndarray:
-        """See `Tokenizer.token_bytes`."""
-        return np.array([len(content) for content in self._contents()], dtype=np.int32)
-
     def fragments(self) -> np.ndarray:
         """See `Tokenizer.fragments`."""
-        found = np.array([is_fragment(content) for content in self._contents()], dtype=bool)
+        found = np.array([is_fragment(content) for content in self.contents()], dtype=bool)
         found[self._processor.unk_id()] = True
         return found
 
-    def _contents(self) -> list[bytes]:
-        """The bytes that each id stands for."""
+    def contents(self) -> list[bytes]:
+        """See `Tokenizer.contents`."""
         processor = self._processor
         nothing = [processor.is_control(n) or processor.is_unknown(n) for n in range(self.vocabulary_size)]
         return [b"" if empty else piece_bytes(processor.id_to_piece(n)) for n, empty in enumerate(nothing)]
