@@ -80,20 +80,6 @@ def choose(hashes: np.ndarray, sizes: np.ndarray, budget: int) -> np.ndarray:
     return np.sort(by_hash[: max(1, fitting)])
 
 
-def sample_texts(paths: Sequence[Path], budget: int, seed: int, key: str, scratch: Path) -> Iterator[str]:
-    """The texts of such a sample of at most `budget` bytes, in file order."""
-    with InputFiles(paths, scratch) as files:
-        indices, sizes, hashes = _survey(files, key, seed)
-        for position in choose(hashes, sizes, budget) if len(indices) else ():
-            yield parse_text(files.line(int(indices[position])), key)
-
-
-def text_bytes(paths: Sequence[Path], key: str, scratch: Path) -> int:
-    """UTF-8 bytes of all texts of the files."""
-    with InputFiles(paths, scratch) as files:
-        return sum(len(parse_text(line, key).encode("utf-8")) for line in files.lines())
-
-
 def _survey(files: InputFiles, key: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Line index, bytes (int64) and keyed hash (uint64) of every document with text."""
     indices, sizes, hashes = array("q"), array("q"), array("Q")

@@ -42,7 +42,7 @@ def train_tokenizer_command(arguments: Sequence[str] | None = None) -> int:
             whitespace=given.whitespace,
             normalize=given.normalize,
             special_tokens=tuple(given.special_tokens),
-            markers=tuple(given.markers),
+            markers=_markers(given),
             reserved=given.reserved,
         )
         _log(f"wrote {train_tokenizer(options, _log)}")
@@ -104,7 +104,6 @@ def _training_parser() -> argparse.ArgumentParser:
     add(
         "--markers",
         nargs="*",
-        default=list(MARKERS),
         metavar="TOKEN",
         help=f"tokens that text may spell; default: {' '.join(MARKERS)}",
     )
@@ -136,6 +135,13 @@ def _add_inputs(parser: argparse.ArgumentParser, megabytes: float) -> None:
     add("--json-key", default="text", help="key or column of the text")
     add("--text-unit", default="paragraph", choices=("file", "paragraph", "line"), help="a document of a .txt file")
     add("--on-error", default="fail", choices=("fail", "skip"), help="what to do about documents that cannot be read")
+
+
+def _markers(given: argparse.Namespace) -> tuple[str, ...]:
+    """Those asked for, else the usual ones that are not asked for as special tokens."""
+    if given.markers is not None:
+        return tuple(given.markers)
+    return tuple(name for name in MARKERS if name not in given.special_tokens)
 
 
 def _pairs(option: str, values: Sequence[str]) -> list[tuple[str, str]]:

@@ -6,15 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
-from corpus_world import VOCABULARY, make_tokenizer, small_texts, write_jsonl
+from corpus_world import make_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as RawTokenizer
 from transformers import AutoTokenizer
 
 from megakor.corpus.tokenizer import END_OF_DOCUMENT, Tokenizer
-from megakor.corpus.tokenizer_training import TokenizerOptions, train_tokenizer
-from megakor.errors import ConfigError, DataError
+from megakor.errors import DataError
 
 HOSTILE = [
     "",
@@ -22,6 +21,7 @@ HOSTILE = [
     "\n\n\r\n\t \x00",
     "<|endoftext|>",
     "a<|endoftext|>b<|pad|>c",
+    "<think>\n생각</think>",
     "👩‍👩‍👧‍👦 e\u0301 \u200b\ufeff\u202e",
     "GPU는 don't 1234567.89 ㅋㅋㅋ ᄒᆞᆫ글 漢字",
     "trailing   ",
@@ -44,6 +44,8 @@ def check_round_trip(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(ids) == text
     assert tokenizer.eod_id not in ids
     assert tokenizer.token_bytes()[ids].sum() == len(text.encode("utf-8"))
+    if "\ufffd" not in text:  # what the decoder writes for a part of a character
+        assert tokenizer.fragments()[ids].tolist() == ["\ufffd" in tokenizer.decode([token]) for token in ids]
     assert tokenizer.encode_batch([text, "other"])[0] == ids
 
 
@@ -58,42 +60,12 @@ def test_any_text_comes_back_byte_for_byte(tokenizer: Tokenizer, text: str) -> N
     check_round_trip(tokenizer, text)
 
 
-def test_digits_are_grouped_by_at_most_three_and_particles_stand_apart(tokenizer: Tokenizer) -> None:
-    pieces = [tokenizer.decode([token]) for token in tokenizer.encode("x 1234567 document는")]
-    assert all(len(piece) <= 3 for piece in pieces if piece.strip().isdigit())
-    assert not any("t는" in piece for piece in pieces)
-
-
 def test_transformers_reads_the_same_tokenizer(directory: Path, tokenizer: Tokenizer) -> None:
     theirs = AutoTokenizer.from_pretrained(str(directory))
     text = "문서 12번입니다. It rained, didn't it?"
     assert theirs(text)["input_ids"] == tokenizer.encode(text)
     assert theirs.eos_token_id == tokenizer.eod_id
     assert theirs.decode(tokenizer.encode(text)) == text
-
-
-def test_training_twice_gives_the_same_bytes(directory: Path, tmp_path: Path) -> None:
-    again = make_tokenizer(tmp_path)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert (again / name).read_bytes() == (directory / name).read_bytes()
-
-
-def test_the_vocabulary_has_the_size_asked_for(tokenizer: Tokenizer) -> None:
-    assert tokenizer.vocabulary_size == VOCABULARY
-    assert tokenizer.token_bytes().shape == (VOCABULARY,)
-    assert tokenizer.token_bytes()[tokenizer.eod_id] == 0
-
-
-def test_the_shares_of_languages_hold_and_the_scarcest_limits(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "ko.jsonl", ["가" * 1_000] * 10)
-    write_jsonl(tmp_path / "en.jsonl", ["a b " * 250] * 300)
-    lines: list[str] = []
-    inputs = {"ko": [str(tmp_path / "ko.jsonl")], "en": [str(tmp_path / "en.jsonl")]}
-    train_tokenizer(TokenizerOptions(inputs, tmp_path / "t", 260, {"ko": 0.2, "en": 0.8}), lines.append)
-    assert lines[0] == "training text: ko 0.03 MB, en 0.12 MB"
-    lines.clear()
-    train_tokenizer(TokenizerOptions(inputs, tmp_path / "t", 260, max_megabytes=0.02), lines.append)
-    assert lines[0] == "training text: ko 0.01 MB, en 0.01 MB"
 
 
 def test_sentencepiece_style_vocabularies_count_bytes_too(tmp_path: Path) -> None:
@@ -127,16 +99,3 @@ def test_a_tokenizer_without_an_end_token_says_how_to_name_one(directory: Path, 
     RawTokenizer.from_str(json.dumps(raw)).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(DataError, match="eos_token"):
         _ = Tokenizer.load(tmp_path).eod_id
-
-
-def test_options_that_cannot_work_are_refused(tmp_path: Path) -> None:
-    source = write_jsonl(tmp_path / "a.jsonl", small_texts(2))
-    inputs = {"ko": [str(source)]}
-    for options, word in (
-        (TokenizerOptions(inputs, tmp_path / "t", 100), "--vocab-size 100"),
-        (TokenizerOptions(inputs, tmp_path / "t", 300, {"en": 1.0}), "--weights"),
-        (TokenizerOptions(inputs, tmp_path / "t", 300, max_megabytes=0), "--max-megabytes"),
-    ):
-        with pytest.raises(ConfigError, match=word):
-            train_tokenizer(options, lambda _: None)
-    assert not (tmp_path / "t").exists()

@@ -1,0 +1,92 @@
+"""Training and comparing tokenizers as commands."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from corpus_world import make_tokenizer, small_texts, write_jsonl
+
+from megakor.corpus.tokenizer import Tokenizer
+from megakor.corpus.tokenizer_commands import compare_tokenizers_command, grouped, train_tokenizer_command
+from megakor.errors import ConfigError
+
+
+def test_files_belong_to_the_language_before_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "year=2024.jsonl").touch()
+    words = ["ko=a.zst", "b.zst", "data/date=1/c.zst", "year=2024.jsonl", "en=x", "ko=d"]
+    assert grouped("--input", words) == {
+        "ko": ["a.zst", "b.zst", "data/date=1/c.zst", "year=2024.jsonl", "d"],
+        "en": ["x"],
+    }
+    for wrong in (["a.zst"], ["ko="], ["=a"]):
+        with pytest.raises(ConfigError, match="write LANGUAGE=VALUE"):
+            grouped("--input", wrong)
+
+
+def test_the_options_of_the_command_reach_the_tokenizer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for part in ("a", "b"):
+        write_jsonl(tmp_path / f"{part}.jsonl", [f"{part} {text}" for text in small_texts(100)])
+    words = ["--input", f"ko={tmp_path}/a.jsonl", f"{tmp_path}/b.jsonl", "--vocab-size", "300", "--pieces", "hangul"]
+    words += ["--digits", "1", "--whitespace", "single", "--normalize", "nfc", "--reserved", "3"]
+    words += ["--special-tokens", "<think>", "<|turn|>", "--output", str(tmp_path / "t")]
+    assert train_tokenizer_command(words) == 0
+    report = json.loads((tmp_path / "t" / "tokenizer_report.json").read_text())
+    assert (report["pieces"], report["digits"], report["whitespace"], report["normalize"]) == (
+        "hangul",
+        1,
+        "single",
+        "nfc",
+    )
+    assert list(report["special_tokens"])[2:4] == ["<think>", "<|turn|>"]
+    assert list(report["markers"]) == ["</think>"]
+    assert report["training"]["ko"]["documents_seen"] == 200
+    assert Tokenizer.load(tmp_path / "t").vocabulary_size == 300
+    assert "tokens/word" in capsys.readouterr().err
+
+
+def test_tokenizers_are_compared_on_the_same_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for size in (300, 400):
+        (tmp_path / str(size)).mkdir()
+        make_tokenizer(tmp_path / str(size), size)
+    write_jsonl(tmp_path / "ko.jsonl", ["시장은 조용했다.", "문서 7번"])
+    write_jsonl(tmp_path / "en.jsonl", ["It rained."])
+    words = ["--tokenizer", *(f"v{size}={tmp_path}/{size}/tokenizer" for size in (300, 400))]
+    words += ["--input", f"ko={tmp_path}/ko.jsonl", f"en={tmp_path}/en.jsonl"]
+    assert compare_tokenizers_command([*words, "--json", f"{tmp_path}/o/c.json", "--csv", f"{tmp_path}/o/c.csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [
+        [f"v{v}", row] for v in (300, 400) for row in ("ko", "en", "all")
+    ]
+    rows = json.loads((tmp_path / "o" / "c.json").read_text())["rows"]
+    large = Tokenizer.load(tmp_path / "400" / "tokenizer")
+    assert rows[4]["tokens"] == len(large.encode("It rained."))
+    assert rows[4]["relative_tokens"] == rows[4]["tokens"] / rows[1]["tokens"] < 1
+    assert rows[5]["tokens"] == rows[3]["tokens"] + rows[4]["tokens"]
+    with (tmp_path / "o" / "c.csv").open() as file:
+        assert [float(row["fertility"]) for row in csv.DictReader(file)] == [row["fertility"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--tokenizer", "a=none", "--input", "ko=in.jsonl"], 65, "none/tokenizer.json: no tokenizer here"),
+        (["--tokenizer", "none", "--input", "ko=in.jsonl"], 2, "--tokenizer none: write NAME=VALUE"),
+        (["--tokenizer", "a=b", "a=c", "--input", "ko=in.jsonl"], 2, "a name is there twice"),
+        (["--tokenizer", "a=b", "--input", "ko=in.jsonl", "--max-megabytes", "0"], 2, "--max-megabytes 0"),
+    ],
+)
+def test_a_comparison_that_cannot_work_says_why(
+    words: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert compare_tokenizers_command(words) == code
+    assert message in capsys.readouterr().err
