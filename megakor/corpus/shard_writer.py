@@ -61,7 +61,7 @@ def write_index(index: BinaryIO, dtype: np.dtype, documents: int, lengths: Itera
         index.seek(_HEADER_BYTES + 4 * written)
         index.write(chunk.astype(np.int32, copy=False).tobytes())
         index.seek(_HEADER_BYTES + 4 * documents + 8 * written)
-        index.write((ends - chunk * np.int64(dtype.itemsize)).tobytes())
+        index.write((ends - chunk.astype(np.int64) * dtype.itemsize).tobytes())
         written += len(chunk)
         offset = int(ends[-1]) if len(ends) else offset
     if written != documents:
