@@ -36,6 +36,7 @@ def write_shard(
     tokenizer: str = "a" * 64,
     role: str = "training",
     dtype: np.dtype = UINT16,
+    append_eod: bool = True,
     with_manifest: bool = True,
     with_metadata: bool = True,
 ) -> Path:
@@ -50,7 +51,7 @@ def write_shard(
         metadata.finish()
         metadata.publish()
     if with_manifest:
-        write_manifest(prefix, _manifest(shard, language, tokenizer, role))
+        write_manifest(prefix, _manifest(shard, language, tokenizer, role, append_eod))
     return prefix
 
 
@@ -83,7 +84,7 @@ def _own_columns(
     return {column.name: pa.array(values[column.name]).cast(column.type) for column in COLUMNS}
 
 
-def _manifest(shard: ShardWriter, language: str, tokenizer: str, role: str) -> Manifest:
+def _manifest(shard: ShardWriter, language: str, tokenizer: str, role: str, append_eod: bool) -> Manifest:
     manifest = Manifest(
         tokenizer_sha256=tokenizer,
         vocabulary_size=300,
@@ -94,7 +95,7 @@ def _manifest(shard: ShardWriter, language: str, tokenizer: str, role: str) -> M
         dtype=shard.dtype.name,
         bin_bytes=shard.tokens * shard.dtype.itemsize,
         idx_bytes=shard.index_bytes,
-        append_eod=True,
+        append_eod=append_eod,
         inputs=[],
         holdout_share=0.0,
         role=role,

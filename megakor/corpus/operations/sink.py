@@ -95,15 +95,18 @@ class DocumentSink:
         text_bytes = self._text_bytes
         if (self.documents, self.tokens) == (origin.documents, origin.tokens):
             text_bytes = origin.text_bytes  # also known where single documents are not measured
+        counts = {field: _largest(grouping.counts()) for field, grouping in self._groupings.items()}
+        languages = list(counts.get(LANGUAGE, ()))
         return replace(
             origin,
+            language=languages[0] if len(languages) == 1 else origin.language,
             tokens=self.tokens,
             documents=self.documents,
             text_bytes=text_bytes,
             dtype=self._tokens.dtype.name,
             bin_bytes=self.tokens * self._tokens.dtype.itemsize,
             idx_bytes=self._tokens.index_bytes,
-            counts={field: _largest(grouping.counts()) for field, grouping in self._groupings.items()},
+            counts=counts,
             checksums={name: self._checksum(name) for name in ("bin", "idx", "parquet")},
             operations=[*origin.operations, self._operation],
         )
