@@ -6,13 +6,10 @@ import gzip
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from corpus_world import small_texts, write_jsonl
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from megakor.corpus.sampling import choose, prepare_user_sample
+from megakor.corpus.sampling import prepare_user_sample
 from megakor.errors import ConfigError, DataError
 
 
@@ -31,26 +28,15 @@ def test_a_sample_keeps_the_budget_and_does_not_depend_on_the_order(tmp_path: Pa
     assert sorted(kept) == sorted(texts_of(two.path))
     assert one.bytes_kept == sum(len(text.encode()) for text in kept)
     assert 9_800 < one.bytes_kept <= 10_000
-    assert str(one).startswith(f"ko: a sample of {len(kept)} of 300 documents, 0.0 of 0.0 MB")
+    assert str(one).startswith(f"ko: a sample of {len(kept)} of 300 documents read, 0.0 of 0.0 MB")
 
 
 def test_a_small_input_is_kept_whole(tmp_path: Path) -> None:
     texts = small_texts(5)
     source = write_jsonl(tmp_path / "a.jsonl", [*texts, ""])
     (report,) = prepare_user_sample({"en": [source]}, tmp_path / "out", 1, 7)
-    assert texts_of(report.path) == texts
+    assert sorted(texts_of(report.path)) == sorted(texts)
     assert str(report) == "en: all 5 documents, 0.0 MB"
-
-
-@settings(deadline=None)
-@given(sizes=st.lists(st.integers(1, 50), min_size=1, max_size=30), budget=st.integers(1, 400))
-def test_the_choice_fits_and_takes_the_smallest_hashes(sizes: list[int], budget: int) -> None:
-    hashes = np.arange(len(sizes), dtype=np.uint64)[::-1]
-    chosen = choose(hashes, np.array(sizes), budget)
-    assert chosen.tolist() == list(range(len(sizes) - len(chosen), len(sizes)))
-    assert len(chosen) == 1 or sum(sizes[index] for index in chosen) <= budget
-    if len(chosen) < len(sizes):
-        assert sum(sizes[-len(chosen) - 1 :]) > budget
 
 
 def test_bad_requests_are_refused(tmp_path: Path) -> None:
