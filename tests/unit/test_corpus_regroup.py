@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpus_world import make_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from regroup_world import (
@@ -24,6 +25,7 @@ from megakor.corpus.manifest import Count, read_manifest
 from megakor.corpus.metadata import read_metadata
 from megakor.corpus.row_file import ROWS_PER_BATCH, RowFile
 from megakor.corpus.shard_writer import SHARD_SUFFIXES, shard_file
+from megakor.corpus.tokenizer import Tokenizer
 from megakor.corpus.verbs.regroup import main
 from megakor.errors import ConfigError, DataError, MegakorError, StorageError
 
@@ -31,7 +33,7 @@ ROW = 32
 
 
 @given(st.lists(st.lists(st.integers(0, 3 * ROW), max_size=20), min_size=1, max_size=3), st.integers(0, 9))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_every_token_of_every_document_appears_once_and_no_document_that_fits_is_cut(
     tmp_path_factory: pytest.TempPathFactory, shards: list[list[int]], seed: int
 ) -> None:
@@ -235,6 +237,35 @@ def test_the_command_packs_shards(tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(ConfigError, match="--overwrite"):
         main(command)
     assert main([*command, "--overwrite"]) == 0
+
+
+def test_the_command_packs_validation_shards_too(tmp_path: Path) -> None:
+    prefix = write_shard(tmp_path / "in", documents_of([5, 40]))
+    command = [str(prefix), "--output", str(tmp_path / "out"), "--pad-id", str(PAD), "--with-validation"]
+    with pytest.raises(DataError, match=r"in\.validation"):
+        main(command)
+    assert not list(tmp_path.glob("*out*"))
+    write_shard(tmp_path / "in.validation", documents_of([7]), origin=manifest(role="validation"))
+    assert main(command) == 0
+    found = read_manifest(tmp_path / "out.validation")
+    assert found is not None
+    assert (found.role, found.tokens) == ("validation", 7)
+    with pytest.raises(DataError, match="keep them apart"):
+        grouped([prefix, tmp_path / "in.validation"], tmp_path / "mixed")
+
+
+def test_the_command_takes_the_padding_of_the_tokenizer_of_the_shards(tmp_path: Path) -> None:
+    directory = make_tokenizer(tmp_path)
+    tokenizer = Tokenizer.load(directory)
+    origin = manifest(tokenizer_sha256=tokenizer.sha256, vocabulary_size=tokenizer.vocabulary_size)
+    documents = [document % 300 for document in documents_of([5])]
+    prefix = write_shard(tmp_path / "in", documents, origin=origin)
+    command = [str(prefix), "--output", str(tmp_path / "out"), "--row-tokens", "8", "--tokenizer", str(directory)]
+    assert main(command) == 0
+    assert np.fromfile(tmp_path / "out.bin", np.uint16)[5:].tolist() == [tokenizer.token_id("<|pad|>")] * 3
+    other = write_shard(tmp_path / "other", documents)
+    with pytest.raises(ConfigError, match="other was made with tokenizer aaaaaaaaaaaa"):
+        main([str(other), *command[1:], "--overwrite"])
 
 
 def test_the_command_asks_for_a_token_of_padding(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Rows of several languages: the packer of cross-lingual document attention (XLDA, Trillion-7B, arXiv 2504.15431).
 
 The first document of a row is of language l with probability P(l) = alpha * share(l) + (1 - alpha) * beta(l), where
-share(l) is its share of the documents. The next one is of another language with probability rho, drawn by P among the
+share(l) is its share of the tokens. The next one is of another language with probability rho, drawn by P among the
 others, else of the same. A row has at least two languages, and no document is cut where another one fits.
 """
 
@@ -33,19 +33,19 @@ class LanguageSampling:
             if not 0 <= weight < float("inf"):
                 raise ConfigError(f"--beta {language}={weight}: a weight is a number of at least 0.")
 
-    def probabilities(self, documents: Mapping[str, int]) -> dict[str, float]:
-        """P(l) of each language, from its number of documents. Raises ConfigError for what would never be drawn."""
-        beta = dict(self.beta) if self.beta is not None else dict.fromkeys(documents, 1.0)
-        if unknown := sorted(set(beta) - set(documents)):
+    def probabilities(self, tokens: Mapping[str, int]) -> dict[str, float]:
+        """P(l) of each language, from its tokens. Raises ConfigError for what would never be drawn."""
+        beta = dict(self.beta) if self.beta is not None else dict.fromkeys(tokens, 1.0)
+        if unknown := sorted(set(beta) - set(tokens)):
             raise ConfigError(
                 f"--beta names {', '.join(unknown)}, which no document has; the languages are "
-                f"{', '.join(sorted(documents))}."
+                f"{', '.join(sorted(tokens))}."
             )
-        total, weights = sum(documents.values()), sum(beta.values())
+        total, weights = sum(tokens.values()), sum(beta.values())
         found = {
             language: self.alpha * count / total
             + (1 - self.alpha) * (beta.get(language, 0.0) / weights if weights else 0.0)
-            for language, count in sorted(documents.items())
+            for language, count in sorted(tokens.items())
         }
         if never := [language for language, share in found.items() if share <= 0]:
             raise ConfigError(

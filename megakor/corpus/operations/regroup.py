@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -13,10 +14,11 @@ from megakor.corpus.manifest import Manifest
 from megakor.corpus.operations.regroup_options import CROSS_LINGUAL, MASKS, RegroupOptions
 from megakor.corpus.operations.row_counts import RowCounts
 from megakor.corpus.operations.row_sink import RowFormat, RowSink
-from megakor.corpus.operations.row_streams import rows_of
+from megakor.corpus.operations.row_streams import Rows, rows_of
 from megakor.corpus.operations.shards import Log, Shards, open_shards
 from megakor.corpus.operations.stream import BATCH_TOKENS
 from megakor.corpus.operations.supply import Supply
+from megakor.corpus.operations.transform import LINE_EVERY
 from megakor.corpus.operations.workplace import Output, check_output, publish_shards, workplace
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ConfigError, DataError
@@ -58,7 +60,7 @@ def regroup(inputs: Sequence[Path], output: Output, options: RegroupOptions, log
             for prefix, whole in zip(prefixes, (options.mode == CROSS_LINGUAL, False), strict=True)
         )
         supply = Supply(shards, min(BATCH_TOKENS, options.window_tokens), MASKS[options.loss_off])
-        for row, is_wanted in rows_of(supply, options, log):
+        for row, is_wanted in _timed(rows_of(supply, options, log), shards.tokens, log):
             (wanted if is_wanted else left).add(row)
         if not wanted.counts.rows:
             raise DataError(f"{output.prefix}: the shards have no token to regroup; nothing was written.")
@@ -68,6 +70,17 @@ def regroup(inputs: Sequence[Path], output: Output, options: RegroupOptions, log
     done = Regrouped(wanted.counts, manifests[0], left.counts, manifests[1])
     _say(done, prefixes, options, log)
     return done
+
+
+def _timed(rows: Rows, tokens: int, log: Log) -> Rows:
+    """The rows, with a line of progress a minute."""
+    last, done = time.monotonic(), 0
+    for row, wanted in rows:
+        yield row, wanted
+        done += sum(map(len, row))
+        if time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            log(f"{done:,} of {tokens:,} tokens are in rows")
 
 
 def _sink(prefix: Path, shards: Shards, options: RegroupOptions, whole: bool) -> RowSink:

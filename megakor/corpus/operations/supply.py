@@ -74,7 +74,7 @@ class Supply:
         return tuple(found)
 
     def languages(self) -> dict[str, int]:
-        """Documents with a token of each language; reads everything once. Raises DataError for one without."""
+        """Tokens of each language; reads everything once. Raises DataError for a document without a language."""
         counts: dict[str, int] = {}
         for place, batch in self.batches():
             names = batch.metadata.column(LANGUAGE).to_pylist()
@@ -85,7 +85,7 @@ class Supply:
                         f"{prefix}: document {document:,} has no language, which rows of several languages need. Build "
                         "the shard again with --lang, or with --language-key for a language of each document."
                     )
-                counts[names[number]] = counts.get(names[number], 0) + 1
+                counts[names[number]] = counts.get(names[number], 0) + int(batch.lengths[number])
         return counts
 
 

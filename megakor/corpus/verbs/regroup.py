@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from megakor.corpus.manifest import read_manifest
+from megakor.corpus.manifest import VALIDATION_SUFFIX, read_manifest
 from megakor.corpus.operations.crosslingual import LanguageSampling
 from megakor.corpus.operations.regroup import regroup
 from megakor.corpus.operations.regroup_options import BEST_FIT, CROSS_LINGUAL, MASKS, RegroupOptions
 from megakor.corpus.operations.workplace import Output
+from megakor.corpus.shard_writer import shard_file
 from megakor.corpus.tokenizer import PADDING, Tokenizer
 from megakor.errors import ConfigError, ExitCode
 
@@ -30,7 +31,10 @@ def main(arguments: Sequence[str]) -> int:
         longest_document=given.longest_document,
         pair_field=given.pair_field,
     )
-    regroup(given.shards, Output(given.output, given.overwrite), options, _log)
+    if given.with_validation:  # first, so that a lack of it is found before much work
+        validation = [shard_file(prefix, VALIDATION_SUFFIX) for prefix in given.shards]
+        regroup(validation, Output(shard_file(given.output, VALIDATION_SUFFIX), given.overwrite), options, _log)
+    regroup(given.shards, Output(given.output, given.overwrite, given.with_validation), options, _log)
     return ExitCode.DONE
 
 
@@ -67,13 +71,18 @@ def _parser() -> argparse.ArgumentParser:
         "--alpha",
         type=float,
         default=1.0,
-        help="the first document of a row is of language l with alpha x its share of documents + (1 - alpha) x beta "
+        help="the first document of a row is of language l with alpha x its share of the tokens + (1 - alpha) x beta "
         "(default: 1)",
     )
     add("--beta", nargs="+", metavar="LANGUAGE=WEIGHT", help="default: all equal")
     add("--rho", type=float, default=0.5, help="probability that the next document is of another language (0.5)")
     add("--longest-document", type=int, metavar="N", help="longer ones are cut (default: 7/8 of a row)")
     add("--pair-field", metavar="FIELD", help="metadata field whose value parallel documents share")
+    parser.add_argument(
+        "--with-validation",
+        action="store_true",
+        help="make PREFIX.validation of the output from that of each input too",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an output that is there")
     return parser
 
