@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from megakor.corpus.build.options import TEXT_UNITS, PreprocessOptions
+from megakor.corpus.build.plan import WORK_SUFFIX
 from megakor.corpus.build.team import Team
 from megakor.corpus.engines.load import ENGINE_NAMES
 from megakor.corpus.preprocess import preprocess
+from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ExitCode, MegakorError, report
 
 _EXAMPLE = """\
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         preprocess(options, _log, team)
     except MegakorError as error:
         code = report(error)
+        if any(shard_file(options.prefix(key), WORK_SUFFIX).exists() for key in options.json_keys):
+            _log(f"What is done is kept in {options.output_prefix}{WORK_SUFFIX}: the same command goes on from it.")
         if team.size > 1:
             team.abort(code)
         return code

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from corpus_builds import content, make_inputs, words
+from corpus_builds import content, words
 
 MPIRUN = Path(sys.executable).with_name("mpirun")
 pytestmark = pytest.mark.skipif(
@@ -21,24 +21,19 @@ def mpirun(ranks: int, command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, "-n", str(ranks), *command], capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_inputs(tmp_path_factory.mktemp("corpus"))
-
-
-def test_four_ranks_give_the_bytes_of_one_process(directory: Path) -> None:
-    done = mpirun(4, words(directory, directory / "mpi" / "out"))
+def test_four_ranks_give_the_bytes_of_one_process(corpus_directory: Path) -> None:
+    done = mpirun(4, words(corpus_directory, corpus_directory / "mpi" / "out"))
     assert done.returncode == 0, done.stderr
     assert "member 4 of 4 (MPI)" in done.stderr
-    assert content(directory / "mpi" / "out") == content(directory / "calm" / "out")
+    assert content(corpus_directory / "mpi" / "out") == content(corpus_directory / "calm" / "out")
 
 
-def test_a_rank_that_fails_ends_all_with_its_code(directory: Path) -> None:
-    (directory / "text" / "zz.jsonl").write_text('{"text": "fine"}\nnot json\n')
+def test_a_rank_that_fails_ends_all_with_its_code(corpus_directory: Path) -> None:
+    (corpus_directory / "text" / "zz.jsonl").write_text('{"text": "fine"}\nnot json\n')
     try:
-        failed = mpirun(2, words(directory, directory / "failed" / "out"))
+        failed = mpirun(2, words(corpus_directory, corpus_directory / "failed" / "out"))
     finally:
-        (directory / "text" / "zz.jsonl").unlink()
+        (corpus_directory / "text" / "zz.jsonl").unlink()
     assert failed.returncode == 65, failed.stderr
     assert "zz.jsonl:2: not valid JSON" in failed.stderr
     assert "Traceback" not in failed.stderr

@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 import shutil
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from real_runs import BATCH, World, checkpoint_path, train_lines
+from small_disk import enlarge, small_disk
 
 from megakor.checkpoint.listing import list_checkpoints
 from megakor.cli import main
@@ -229,19 +228,6 @@ def test_a_port_in_use_is_said(world: World) -> None:
     assert f"127.0.0.1:{port}" in only_error(ended.err)
 
 
-@contextmanager
-def small_disk(path: Path, size: str) -> Iterator[None]:
-    """A file system of its own, where the user may mount one."""
-    path.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(path)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
-
-
 def test_a_full_disk_keeps_the_last_whole_checkpoint(world: World) -> None:
     run = world.run_dir("full")
     with small_disk(run, "1500k"):
@@ -252,6 +238,6 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(world: World) -> None:
         assert whole
         assert len(list(run.glob("checkpoints/*/manifest.json"))) == len(whole)
 
-        subprocess.run(["mount", "-o", "remount,size=50m", str(run)], check=True)
+        enlarge(run, "50m")
         world.pretrain("full")
         assert len(world.losses("full")) == 12

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from megakor.corpus.build.gate import lock_at_once
 from megakor.corpus.build.plan import Plan, differences
-from megakor.errors import ConfigError, DataError
+from megakor.errors import ConfigError, DataError, StorageError
 from megakor.lock import lock_directory
-from megakor.storage import make_directory, remove, storage_errors, temporary_name, write_text
+from megakor.storage import make_directory, storage_errors, write_text
 
 RECORD = "job.json"
 AFRESH = "Give --overwrite to build it afresh, or choose another --output-prefix."
@@ -63,6 +62,10 @@ class Job:
         """Only one process puts the shard together. Raises StorageError when another is at it."""
         return lock_directory(self.directory, "It puts the shard together.", "lock.merge")
 
+    def is_left(self, locks: str = "lock.*-of-*") -> bool:
+        """Whether no process is at its share any more (or holds any lock of a pattern)."""
+        return all(_is_free(path) for path in self.directory.glob(locks))
+
     def remove(self) -> None:
         """Take the directory away. Raises StorageError."""
         with storage_errors(self.directory):
@@ -70,11 +73,11 @@ class Job:
 
 
 def open_job(plan: Plan, overwrite: bool) -> Job:
-    """Begin a build, or go on with one; members of a team may do so at the same time.
+    """Begin a build, or go on with one. Call it inside the gate.
 
     Raises:
         ConfigError: the directory is that of a build with other options or inputs.
-        StorageError: the directory cannot be written.
+        StorageError: the directory cannot be written, or is to be overwritten while another build is at work there.
     """
     job = Job(plan.work)
     path = plan.work / RECORD
@@ -82,22 +85,21 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
     if old is not None and (found := differences(old, plan.record) or _other_tasks(old, plan)):
         if not overwrite:
             raise ConfigError(f"{plan.work} holds the work of a build that differs: {_listed(found)}. {AFRESH}")
+        if not job.is_left("lock.*"):
+            raise StorageError(f"{plan.work} is in use by a build that differs. Wait for it, or stop it.")
         job.remove()
     make_directory(plan.work)
     if not path.exists():
-        _create(path, json.dumps({**plan.record, "task_bytes": plan.task_bytes}, ensure_ascii=False))
+        write_text(path, json.dumps({**plan.record, "task_bytes": plan.task_bytes}, ensure_ascii=False))
     return job
 
 
-def _create(path: Path, text: str) -> None:
-    """Write a file whole, unless another process was first."""
-    temporary = temporary_name(path)
+def _is_free(lock: Path) -> bool:
     try:
-        write_text(temporary, text)
-        with storage_errors(path), suppress(FileExistsError):
-            os.link(temporary, path)
-    finally:
-        remove(temporary)
+        with lock.open("r+") as file:
+            return lock_at_once(file)
+    except FileNotFoundError:
+        return True
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:

@@ -36,12 +36,15 @@ def write_run(
     starts = np.cumsum(lengths, dtype=np.int64) - lengths
     path = directory / f"{name}.tokens"
     temporary = temporary_name(path)
-    with storage_errors(path), temporary.open("wb") as file:
-        for piece in pieces_in_order(tokens, starts, lengths, order):
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    publish(temporary, path)
+    try:
+        with storage_errors(path), temporary.open("wb") as file:
+            for piece in pieces_in_order(tokens, starts, lengths, order):
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        publish(temporary, path)
+    finally:
+        remove(temporary)
     sorted_lengths = lengths[order]
     own = {
         KEY: pa.array(keys[order]),
