@@ -15,7 +15,7 @@ from megakor.corpus.inputs.kinds import check_beginning
 from megakor.corpus.inputs.records import Portion
 from megakor.errors import DataError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 """Bytes read at a time: small enough to stay in a processor's cache while its lines are parsed."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
