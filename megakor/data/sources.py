@@ -9,7 +9,7 @@ from typing import Any
 
 from megakor.config.schema import Config, SourceConfig
 from megakor.corpus.manifest import VALIDATION_SUFFIX, Manifest, read_manifest
-from megakor.corpus.shard import ShardReader
+from megakor.corpus.shard import ShardReader, bin_path, idx_path
 from megakor.data.order import Row, pieces_of
 from megakor.data.source import Generation, Piece, Source
 from megakor.errors import DataError
@@ -114,14 +114,28 @@ def check_manifest(name: str, prefix: Path, tokenizer_sha256: str | None) -> lis
         return [f"{prefix} has no manifest: that it belongs to this tokenizer is not checked."]
     if manifest.role == "validation":
         raise DataError(f"data.sources.{name}: {prefix} is a held-out shard; training on it is impossible.")
-    check_tokenizer(f"data.sources.{name}", prefix, manifest, tokenizer_sha256)
+    check_shard(f"data.sources.{name}", prefix, manifest, tokenizer_sha256)
     return []
 
 
-def check_tokenizer(place: str, prefix: Path, manifest: Manifest, tokenizer_sha256: str | None) -> None:
-    """Raises DataError for a shard of another tokenizer than the run's, where that is known; `place` begins it."""
+def check_shard(place: str, prefix: Path, manifest: Manifest, tokenizer_sha256: str | None) -> None:
+    """Raises DataError, which `place` begins, for a shard that the run cannot read as what its manifest says it is.
+
+    Compared are sizes and the tokenizer, where that is known; checksums are for `megakor corpus verify`.
+    """
     if tokenizer_sha256 is not None and manifest.tokenizer_sha256 != tokenizer_sha256:
         raise DataError(
             f"{place}: {prefix} was made with another tokenizer ({manifest.tokenizer_sha256[:12]}) than "
             f"data.tokenizer ({tokenizer_sha256[:12]}). Build the shard again with this tokenizer, or set that one."
+        )
+    for path, size in ((bin_path(prefix), manifest.bin_bytes), (idx_path(prefix), manifest.idx_bytes)):
+        if path.stat().st_size != size:
+            raise DataError(
+                f"{place}: {path} has {path.stat().st_size:,} bytes, {size:,} by its manifest {prefix.name}.json: they "
+                "belong to different builds, or one was copied in part. Copy or build the shard again."
+            )
+    if manifest.padding_tokens:
+        raise DataError(
+            f"{place}: {prefix} holds rows with padding, made by `megakor corpus regroup`. Training does not read rows "
+            "yet and would learn the padding; use the shards that it was made from."
         )

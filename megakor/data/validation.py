@@ -8,7 +8,7 @@ from pathlib import Path
 from megakor.corpus.manifest import read_manifest
 from megakor.corpus.shard import ShardReader
 from megakor.data.source import Piece
-from megakor.data.sources import check_tokenizer
+from megakor.data.sources import check_shard
 from megakor.errors import DataError
 
 
@@ -40,7 +40,7 @@ def open_validation(name: str, language: str, prefix: Path, tokenizer_sha256: st
     shard = ShardReader(prefix)
     manifest = read_manifest(prefix)
     if manifest is not None:
-        check_tokenizer(f"validation of '{name}'", prefix, manifest, tokenizer_sha256)
+        check_shard(f"validation of '{name}'", prefix, manifest, tokenizer_sha256)
     if shard.tokens < 2:
         raise DataError(
             f"{prefix}.bin has {shard.tokens} tokens: validation of '{name}' needs at least 2. Hold out more."

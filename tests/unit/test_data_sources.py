@@ -20,7 +20,7 @@ MANIFEST = Manifest(
     text_bytes=80,
     dtype="uint16",
     bin_bytes=80,
-    idx_bytes=70,
+    idx_bytes=62,
     append_eod=True,
     inputs=[],
     holdout_share=0.0,
@@ -55,6 +55,21 @@ def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     assert open_sources(config_of(ko=tmp_path / "ko"), 16, "a" * 64).notes == ()
     with pytest.raises(DataError, match=r"another tokenizer \(aaaaaaaaaaaa\)"):
         open_sources(config_of(ko=tmp_path / "ko"), 16, "b" * 64)
+
+
+@pytest.mark.parametrize("field", ["bin_bytes", "idx_bytes"])
+def test_a_shard_of_another_size_than_its_manifest_says_is_refused(tmp_path: Path, field: str) -> None:
+    write_shard(tmp_path / "ko", [[1] * 40])
+    write_manifest(tmp_path / "ko", dataclasses.replace(MANIFEST, **{field: 1234}))
+    with pytest.raises(DataError, match=r"ko\.(bin|idx) has \d\d bytes, 1,234 by its manifest ko\.json"):
+        open_sources(config_of(ko=tmp_path / "ko"), 16)
+
+
+def test_rows_with_padding_are_refused_for_now(tmp_path: Path) -> None:
+    write_shard(tmp_path / "ko", [[1] * 40])
+    write_manifest(tmp_path / "ko", dataclasses.replace(MANIFEST, padding_tokens=8))
+    with pytest.raises(DataError, match="rows with padding"):
+        open_sources(config_of(ko=tmp_path / "ko"), 16)
 
 
 def test_validation_text_of_another_tokenizer_is_refused(tmp_path: Path) -> None:
