@@ -9,9 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TextIO
 
 from megakor.corpus.build.assemble import assemble
+from megakor.corpus.build.gate import gate
 from megakor.corpus.build.job import Job, open_job
 from megakor.corpus.build.options import PreprocessOptions
 from megakor.corpus.build.plan import Plan, Task, make_plan
@@ -56,37 +57,62 @@ def _build(
     options: PreprocessOptions, key: str, files: Sequence[InputFile], tokenizer: Tokenizer, team: Team, log: Log
 ) -> list[Manifest]:
     plan = make_plan(options, key, files, tokenizer)
-    if (manifests := finished(plan, options.overwrite)) is not None:
+    begun = _begin(plan, options, team, log)
+    if begun is None:
         log(f"{plan.prefix} is finished, from these inputs and with these options: nothing to do.")
-        return manifests
-    job = open_job(plan, options.overwrite)
-    with job.hold(team.rank, team.size):
-        try:
-            made = _work(plan, job, options, team, log)
-        except DataError:
-            if team.size == 1 and not job.has_documents(ENCODE, [task.name for task in plan.tasks]):
+        return finished(plan, options.overwrite) or []
+    job, share = begun
+    try:
+        with share:
+            merging = _do_share(plan, job, options, team, log)
+        if merging is not None:
+            with merging:
+                return _complete(plan, job, options, team, log)
+    except DataError:
+        if team.size == 1 and not job.has_documents(ENCODE, [task.name for task in plan.tasks]):
+            with gate(plan.work, team, log):
                 job.remove()
-            raise
-    for manifest in made:
-        log(f"{plan.prefix}: {manifest.documents:,} {manifest.role} documents, {manifest.tokens:,} tokens")
-    return made
+        raise
+    if team.together:
+        team.wait(lambda: not plan.work.exists(), "the first member to complete the shards", log)
+    return []
 
 
-def _work(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> list[Manifest]:
+def _begin(plan: Plan, options: PreprocessOptions, team: Team, log: Log) -> tuple[Job, TextIO] | None:
+    """The work directory and the lock of this member's share; None for a build that is finished."""
+    if finished(plan, options.overwrite) is not None:
+        return None
+    with gate(plan.work, team, log):
+        if finished(plan, options.overwrite) is not None:
+            return None
+        job = open_job(plan, options.overwrite)
+        return job, job.hold(team.rank, team.size)
+
+
+def _do_share(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> TextIO | None:
+    """Encode this member's tasks; gives the lock of the merge if this member is to put the shards together."""
     if not job.is_done(PUBLISH, "all"):
         check_inputs_unchanged(plan, job, ENCODE)
         _encode(plan, job, options, team, log)
     if not _is_last(plan, job, team, log):
-        return []
+        return None
     try:
-        merging = job.hold_merge()
+        return job.hold_merge()
     except StorageError as error:
         log(str(error))
-        return []
-    with merging:
-        if not job.is_done(PUBLISH, "all"):
-            assemble(plan, job, options, log)
-        return complete_publishing(plan, job)
+        return None
+
+
+def _complete(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> list[Manifest]:
+    """Put the shards together and under their names, when no member needs the work directory any more."""
+    if not job.is_done(PUBLISH, "all"):
+        assemble(plan, job, options, log)
+    with gate(plan.work, team, log):
+        team.wait(job.is_left, "the other members to leave", log)
+        made = complete_publishing(plan, job)
+    for manifest in made:
+        log(f"{plan.prefix}: {manifest.documents:,} {manifest.role} documents, {manifest.tokens:,} tokens")
+    return made
 
 
 def _encode(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> None:
@@ -139,7 +165,7 @@ def _run_stage(
 
 
 def _is_last(plan: Plan, job: Job, team: Team, log: Log) -> bool:
-    """Whether this member puts the shards together. Where members run side by side, it is the first, and all wait."""
+    """Whether this member puts the shards together. Where members run side by side, it is the first."""
     names = [task.name for task in plan.tasks]
 
     def encoded() -> bool:
@@ -154,9 +180,7 @@ def _is_last(plan: Plan, job: Job, team: Team, log: Log) -> bool:
         return encoded()
     if team.rank == 0:
         team.wait(encoded, "the other members' tasks", log)
-        return True
-    team.wait(lambda: not plan.work.exists(), "the first member to complete the shards", log)
-    return False
+    return team.rank == 0
 
 
 def _sample(plan: Plan) -> list[str]:

@@ -130,6 +130,15 @@ def test_waiting_looks_less_and_less_often_and_says_a_word(monkeypatch: pytest.M
     assert words[0].startswith("member 2 of 4 (MPI): waiting for the others for 6")
 
 
+def test_waiting_in_an_array_says_what_may_never_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    words: list[str] = []
+    clock = types.SimpleNamespace(sleep=lambda seconds: now.__setitem__(0, now[0] + seconds), monotonic=lambda: now[0])
+    monkeypatch.setattr(team_module, "time", clock)
+    Team(1, 4, Kind.ARRAY, together=False).wait(lambda: now[0] > 65, "the others", words.append)
+    assert words[0].endswith("Tasks of the array that cannot start beside this one (--array=...%N) will never do it.")
+
+
 def test_an_error_while_waiting_ends_the_wait() -> None:
     def until() -> bool:
         raise ConfigError("a member has failed")
@@ -164,4 +173,4 @@ def test_a_rank_of_mpirun_that_fails_ends_the_ranks_that_wait_for_it() -> None:
     command = [str(MPIRUN), "-n", "2", sys.executable, "-c", RANK]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 65, ended.stderr
-    assert "member 1 of 2 (MPI)" in ended.stdout.splitlines()
+    assert "member 1 of 2 (MPI)" in ended.stdout

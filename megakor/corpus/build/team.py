@@ -23,8 +23,11 @@ SLURM_ARRAY = "slurm-array"
 """slurm/preprocess.sh sets VARIABLE to this. Without it the tasks of an array may well be builds of their own."""
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between two looks at the work directory."""
+LAST_WORDS = 0.5
+"""Seconds for a launcher to pass on what was printed: it drops what it holds when it ends the others."""
 WORD_EVERY = 60.0
 """Seconds between two lines that say what is waited for."""
+_THROTTLED = " Tasks of the array that cannot start beside this one (--array=...%N) will never do it."
 _MPI = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
     ("PMI_RANK", "PMI_SIZE"),  # MPICH and Intel MPI
@@ -91,14 +94,16 @@ class Team:
             now = time.monotonic()
             if now - said >= WORD_EVERY:
                 said = now
-                log(f"{self}: waiting for {what} for {now - since:.0f} s")
+                log(f"{self}: waiting for {what} for {now - since:.0f} s.{'' if self.together else _THROTTLED}")
 
     def abort(self, code: int) -> NoReturn:
         """End this process with the code, and the members that run beside it: they would wait for it for ever."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
-        if self.kind is Kind.MPI and self.size > 1:
+        if self.kind in (Kind.MPI, Kind.SRUN):
+            time.sleep(LAST_WORDS)
+        if self.kind is Kind.MPI:
             from mpi4py import MPI
 
             MPI.COMM_WORLD.Abort(code)
