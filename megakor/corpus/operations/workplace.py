@@ -15,7 +15,8 @@ from megakor.lock import lock_directory
 from megakor.storage import publish, storage_errors
 
 SUFFIX = ".scratch"
-_LAST_FIRST = tuple(reversed(SHARD_SUFFIXES))
+_INDEX = ".idx"
+_IN_ORDER = (*(suffix for suffix in reversed(SHARD_SUFFIXES) if suffix != _INDEX), _INDEX)
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,9 @@ def check_output(output: Output, inputs: Sequence[Path]) -> None:
     if shard_file(prefix, ".work").exists():
         raise ConfigError(f"{prefix}.work: a build of this shard is not finished; finish it or give another output.")
     there = [path for suffix in SHARD_SUFFIXES if (path := shard_file(prefix, suffix)).exists()]
-    if there and not output.overwrite:
+    # A killed process that was moving files out of its workplace leaves tokens without an index: no shard of anybody.
+    torn = shard_file(prefix, SUFFIX).exists() and not shard_file(prefix, _INDEX).exists()
+    if there and not (output.overwrite or torn):
         raise ConfigError(f"{there[-1]} exists; give another output, or --overwrite to replace the shard.")
     validation = shard_file(prefix, VALIDATION_SUFFIX + ".idx")
     if validation.exists() and not output.with_validation:
@@ -74,14 +77,15 @@ def check_output(output: Output, inputs: Sequence[Path]) -> None:
 
 
 def publish_shards(directory: Path, outputs: Sequence[Path]) -> None:
-    """Move whole shards out of the workplace, each under its own name, tokens first and the manifest last.
+    """Move whole shards out of the workplace, each under its own name, the index last: without it nobody takes the
+    other files for a shard.
 
     Shards of these names that `--overwrite` replaces are taken away at this moment, not before. Raises StorageError.
     """
     for output in outputs:
         withdraw(output)
     for output in outputs:
-        for suffix in _LAST_FIRST:
+        for suffix in _IN_ORDER:
             whole = shard_file(directory / output.name, suffix)
             if whole.exists():
                 publish(whole, shard_file(output, suffix))

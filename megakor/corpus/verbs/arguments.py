@@ -1,0 +1,79 @@
+"""What the verbs that make shards out of shards have in common on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from megakor.corpus.inspection.prefixes import named_shards
+from megakor.corpus.manifest import VALIDATION_SUFFIX
+from megakor.corpus.operations.workplace import Output
+from megakor.corpus.shard import idx_path
+from megakor.corpus.shard_writer import shard_file
+from megakor.errors import ConfigError, ExitCode
+
+LEAST_MEMORY = 64
+Operation = Callable[[list[Path], Output], object]
+
+
+def log(line: str) -> None:
+    """A line for people."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def parser_of(verb: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A parser with the inputs, the output and what is done about shards that are there."""
+    parser = argparse.ArgumentParser(
+        prog=f"megakor corpus {verb}",
+        description=description,
+        epilog=f"example:\n  megakor corpus {verb} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("shards", nargs="+", type=Path, metavar="PREFIX", help="paths without .bin and .idx, or directories of shards")
+    add("--output", required=True, type=Path, metavar="PREFIX")
+    add("--overwrite", action="store_true", help="replace an output that is there")
+    add(
+        "--with-validation",
+        action="store_true",
+        help="do the same to the PREFIX.validation of the inputs, which gives OUTPUT.validation",
+    )
+    return parser
+
+
+def add_memory(parser: argparse.ArgumentParser) -> None:
+    """`--memory MB`; `memory_bytes` reads it."""
+    parser.add_argument("--memory", type=int, default=1024, metavar="MB", help="to work in, about (default: 1024)")
+
+
+def memory_bytes(given: argparse.Namespace) -> int:
+    """Raises ConfigError for less than an operation needs."""
+    if given.memory < LEAST_MEMORY:
+        raise ConfigError(f"--memory {given.memory}: at least {LEAST_MEMORY} MB are needed.")
+    return int(given.memory) << 20
+
+
+def carry_out(given: argparse.Namespace, operation: Operation) -> int:
+    """Do it to the shards, and first to their validation shards where that is asked for. Raises MegakorError."""
+    inputs = _inputs(given.shards)
+    validation = [path for prefix in inputs if idx_path(path := shard_file(prefix, VALIDATION_SUFFIX)).exists()]
+    if given.with_validation:
+        if not validation:
+            raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")
+        operation(validation, Output(shard_file(given.output, VALIDATION_SUFFIX), given.overwrite))
+    else:
+        for path in validation:
+            log(f"{path} stays as it is (--with-validation does the same to it)")
+    operation(inputs, Output(given.output, given.overwrite, given.with_validation))
+    return ExitCode.DONE
+
+
+def _inputs(names: Sequence[Path]) -> list[Path]:
+    """The prefixes that are named; of a directory not the validation shards."""
+    found: list[Path] = []
+    for name in names:
+        prefixes = named_shards([name])
+        found += [p for p in prefixes if not (name.is_dir() and p.name.endswith(VALIDATION_SUFFIX))]
+    return found
