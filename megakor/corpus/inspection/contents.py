@@ -22,6 +22,7 @@ from megakor.corpus.numbers_in_file import open_file, read_array
 from megakor.corpus.shard import bin_path
 from megakor.storage import HASH_PIECE, hash_pieces
 
+_PIECES_A_TASK = 16
 _BATCH_BYTES = 8 << 20
 _BATCH_DOCUMENTS = 65_536
 _KEPT = 1_000
@@ -81,7 +82,7 @@ def content_tasks(
 ) -> list[ContentTask]:
     """Cut one .bin into tasks of at least 64 MiB, and a few thousand of them at most."""
     pieces = max(1, -(-index.bin_bytes // HASH_PIECE))
-    step = max(16, -(-pieces // 4096))
+    step = max(_PIECES_A_TASK, -(-pieces // 4096))
     return [
         ContentTask(index, first, min(first + step, pieces), hashes, documents, checksums, vocabulary_size)
         for first in range(0, pieces, step)

@@ -50,7 +50,7 @@ def token_pieces(ids: Sequence[int], tokenizer: Tokenizer, contents: Sequence[by
             kind = Kind.TEXT if len(waiting) == 1 else Kind.SPLIT
             yield TokenPiece(kind, text, () if kind is Kind.TEXT else tuple(waiting))
             waiting = []
-        elif _is_hopeless(content):
+        elif _is_hopeless(b"".join(waiting)):
             yield from _broken(waiting)
             waiting = []
     yield from _broken(waiting)
