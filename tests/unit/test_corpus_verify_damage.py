@@ -12,11 +12,12 @@ import pytest
 from damages import KINDS, damaged
 from whole_shards import random_documents, write_whole_shard
 
+from megakor.cli import main
 from megakor.corpus.inspection.verify import VerifyOptions, verify_shard
 from megakor.corpus.operations.stream import read_documents
 from megakor.corpus.shard import ShardReader
 from megakor.corpus.shard_writer import shard_file
-from megakor.errors import MegakorError
+from megakor.errors import ExitCode, MegakorError
 
 SUFFIXES = (".bin", ".idx", ".parquet", ".json")
 CASES = 12
@@ -92,3 +93,25 @@ def test_a_file_of_another_shard_is_reported(copied: Path, tmp_path: Path, suffi
         assert verify_shard(copied, VerifyOptions()).findings.count
         shard_file(copied, suffix).write_bytes(kept)
     assert not verify_shard(copied, VerifyOptions()).findings.count
+
+
+@pytest.fixture(scope="module")
+def rows(whole: Path) -> Path:
+    output = whole.parent / "rows"
+    words = ["corpus", "regroup", str(whole), "--output", str(output), "--row-tokens", "64", "--pad-id", "1"]
+    assert main(words) == ExitCode.DONE
+    return output
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damage_to_the_row_file_of_a_regrouped_shard_is_reported(rows: Path, kind: str) -> None:
+    path = shard_file(rows, ".rows.arrow")
+    before = path.read_bytes()
+    assert not verify_shard(rows, VerifyOptions()).findings.kept
+    try:
+        for seed in range(CASES):
+            path.write_bytes(damaged(before, kind, random.Random(f"{kind} rows {seed}")))
+            assert verify_shard(rows, VerifyOptions()).findings.count or path.read_bytes() == before
+            verify_shard(rows, VerifyOptions(quick=True))
+    finally:
+        path.write_bytes(before)

@@ -16,8 +16,10 @@ from megakor.corpus.inspection.contents import ContentResult, ContentTask, check
 from megakor.corpus.inspection.findings import Findings
 from megakor.corpus.inspection.index_file import IndexFile, check_structure
 from megakor.corpus.inspection.manifest_check import KnownTokenizer, check_counts, check_manifest
+from megakor.corpus.inspection.rows_check import check_every_row, check_row_count, has_rows
 from megakor.corpus.manifest import Manifest, is_as_written, read_manifest
 from megakor.corpus.metadata import CHECKSUM, metadata_rows, metadata_schema
+from megakor.corpus.row_file import SUFFIX as ROWS_SUFFIX
 from megakor.corpus.shard import bin_path, idx_path, read_header
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import DataError
@@ -61,7 +63,8 @@ def verify_shard(prefix: Path, options: VerifyOptions, advance: Advance = lambda
         return report
     _check_bin_size(index, report)
     manifest = _check_manifest(index, options, report)
-    rows = _check_rows(index, report)
+    rows = _check_metadata_rows(index, report)
+    _check_row_file(index, manifest, report, options.quick)
     if options.quick:
         if not report.findings.count:
             with _noting(report, idx_path(prefix)):
@@ -124,7 +127,7 @@ def _check_manifest(index: IndexFile, options: VerifyOptions, report: ShardRepor
     return None
 
 
-def _check_rows(index: IndexFile, report: ShardReport) -> bool:
+def _check_metadata_rows(index: IndexFile, report: ShardReport) -> bool:
     """Whether there is metadata with a row for each document."""
     path = shard_file(index.prefix, ".parquet")
     with _noting(report, path):
@@ -136,6 +139,16 @@ def _check_rows(index: IndexFile, report: ShardReport) -> bool:
         else:
             report.findings.add(path, f"has {rows:,} rows for {index.documents:,} documents; it is of another shard")
     return False
+
+
+def _check_row_file(index: IndexFile, manifest: Manifest | None, report: ShardReport, quick: bool) -> None:
+    if not has_rows(index):
+        return
+    with _noting(report, shard_file(index.prefix, ROWS_SUFFIX)):
+        check_row_count(index, report.findings)
+        if not quick:
+            check_every_row(index, manifest, report.findings)
+            report.checked.append("rows")
 
 
 def _check_index(index: IndexFile, report: ShardReport) -> bool:
