@@ -26,7 +26,7 @@ PATIENCE = 60.0
 """Seconds after which a daemon that does not answer is taken for broken."""
 FINISHED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "DEADLINE", "BOOT_FAIL"}
 _PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-_NAMESPACES = ("unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+_NAMESPACES = ("unshare", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 # The first process of a node takes in its orphans, which slurmd would not.
 _BOOT = 'hostname "$1" && mount --bind "$2" /etc/hosts && { slurmd -D -N "$1" & wait; }'
 _CONFIGURATION = """\
