@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from corpus_inputs_world import Read, read_all
 from megakor.corpus.inputs.records import Fields
 from megakor.errors import DataError
 
+CASES = int(os.environ.get("MEGAKOR_FUZZ_CASES", "25"))
+"""Of every kind of damage to every kind of file."""
 FIELDS = Fields(metadata=("id", "doc.id"), text_unit="paragraph")
 CODECS = {"gz": "gzip", "zst": "zstd", "bz2": "bz2", "lz4": "lz4", "br": "brotli"}
 PIECES = [b'{"text": "', b'"}\n', b"\n", b"\\", b"\\ud83d", "한".encode(), b"\xff", b"[", b"{", b"}", b'"', b":", b","]
@@ -79,7 +82,7 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path: Path, name: str) -> None:
     MAKERS[name](tmp_path / name, generator)
     whole = (tmp_path / name).read_bytes()
     assert len(read_all(tmp_path / name, FIELDS).texts) == 60
-    for length in {0, len(whole) - 1, *(generator.randrange(len(whole)) for _ in range(25))}:
+    for length in {0, len(whole) - 1, *(generator.randrange(len(whole)) for _ in range(CASES))}:
         (tmp_path / name).write_bytes(whole[:length])
         assert read_or_none(tmp_path / name, 700) is None
 
@@ -89,7 +92,7 @@ def test_a_file_with_foreign_bytes_in_it_never_breaks_the_reader(tmp_path: Path,
     generator = random.Random(name)
     MAKERS[name](tmp_path / name, generator)
     whole = (tmp_path / name).read_bytes()
-    for _ in range(25):
+    for _ in range(CASES):
         damaged = bytearray(whole)
         for _ in range(generator.randrange(1, 4)):
             damaged[generator.randrange(len(whole))] = generator.randrange(256)
@@ -100,14 +103,14 @@ def test_a_file_with_foreign_bytes_in_it_never_breaks_the_reader(tmp_path: Path,
 @pytest.mark.parametrize("name", [*MAKERS, "a.jsonl", "a.txt"])
 def test_random_bytes_never_break_a_reader(tmp_path: Path, name: str) -> None:
     generator = random.Random(name)
-    for _ in range(15):
+    for _ in range(CASES):
         (tmp_path / name).write_bytes(generator.randbytes(generator.randrange(1, 400)))
         read_or_none(tmp_path / name, generator.choice([30, 1 << 20]))
 
 
 def test_random_json_gives_a_document_or_a_problem_for_every_line(tmp_path: Path) -> None:
     generator, path = random.Random(1), tmp_path / "a.jsonl"
-    for _ in range(150):
+    for _ in range(6 * CASES):
         content = b"".join(generator.choices(PIECES, k=generator.randrange(1, 60)))
         path.write_bytes(content)
         read = read_or_none(path, generator.choice([7, 50, 1 << 20]))

@@ -142,3 +142,11 @@ def test_a_stream_without_its_end_mark_is_cut_off(tmp_path: Path) -> None:
 def test_views_as_other_libraries_write_them_are_text(tmp_path: Path) -> None:
     path = write(tmp_path / "file", pa.table({"text": pa.array(["한", "a" * 40], pa.string_view())}))
     assert read_all(path).texts == ["한", "a" * 40]
+
+
+def test_a_column_whose_name_is_not_utf_8_is_damage(tmp_path: Path) -> None:
+    for name in FORMATS:
+        path = write(tmp_path / name, pa.table({"text": ["a"], "name": ["b"]}))
+        path.write_bytes(path.read_bytes().replace(b"name", b"n\xffme"))
+        with pytest.raises(DataError, match="damaged or cut off"):
+            read_all(path, Fields("body"))

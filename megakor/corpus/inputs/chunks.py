@@ -63,7 +63,7 @@ def readable(path: str) -> Iterator[None]:
     """Turn the errors of files, codecs and Arrow into a DataError with the path."""
     try:
         yield
-    except (EOFError, lzma.LZMAError, pa.ArrowException) as error:
+    except (EOFError, ValueError, lzma.LZMAError, pa.ArrowException) as error:
         raise DataError(f"{path}: damaged or cut off ({error}); fetch or write it again.") from error
     except OSError as error:
         if error.errno is None:  # pyarrow's codecs raise a bare OSError
