@@ -52,7 +52,7 @@ make_environment() {
     "$2" -m venv "$1" || die "Python cannot make a virtual environment in $1. On Debian and Ubuntu: apt install python3-venv"
 }
 
-# use_environment ROOT EXTRA: activate an environment that has the project and its EXTRA ("" or "test") installed.
+# use_environment ROOT EXTRA: activate an environment that has the project and its EXTRA ("fast", "test", ...) installed.
 use_environment() {
     local root=$1 extra=$2 python
     if [[ -z "${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ]]; then
@@ -78,10 +78,9 @@ install_project() {
         install "$python" "torch==$TORCH_VERSION"
     fi
     install "$python" -e "$root${extra:+[$extra]}"
-    {
-        installation "$root" ""
-        installation "$root" "$extra"
-    } >"$stamp"
+    # What was installed from this pyproject.toml before is still there.
+    grep -qxF "$(installation "$root" "")" "$stamp" 2>/dev/null || installation "$root" "" >"$stamp"
+    installation "$root" "$extra" >>"$stamp"
 }
 
 # installation ROOT EXTRA: one line that changes whenever pip would have something to do.

@@ -38,7 +38,7 @@ for FILE in $KOREAN $ENGLISH; do [[ -r $FILE ]] || die "$FILE cannot be read."; 
 
 step() { printf '\n== %s\n' "$*"; }
 
-use_environment "$ROOT" ""
+use_environment "$ROOT" fast
 
 DATA=$OUTPUT/data
 SETTINGS=()
