@@ -25,7 +25,7 @@ class Builds:
     directory: Path
 
     def prefix(self, name: str) -> Path:
-        return self.directory / name / "out"
+        return self.directory / "slurm" / name / "out"
 
     def submit(self, name: str, *options: str) -> str:
         """Submit from the root of the repository, in the environment of the tests; the number of the job."""
@@ -43,7 +43,7 @@ class Builds:
     def check(self, name: str, tasks: list[Task]) -> None:
         """All tasks ended well and the shards are those of one process."""
         assert all((task.state, task.exit_code) == ("COMPLETED", "0:0") for task in tasks), self.logs(name)
-        assert content(self.prefix(name)) == content(self.prefix("calm"))
+        assert content(self.prefix(name)) == content(self.directory / "calm" / "out")
 
     def logs(self, name: str) -> str:
         return "\n".join(f"== {log.name}\n{log.read_text()}" for log in sorted(self.directory.glob(f"{name}-*.log")))
