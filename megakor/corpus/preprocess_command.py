@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if team.size > 1:
             team.abort(code)
         return code
+    except Exception:
+        if team.size > 1:
+            traceback.print_exc()
+            team.abort(1)
+        raise
     return int(ExitCode.DONE)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from megakor.corpus import preprocess_command
 from megakor.corpus.build import team as team_module
 from megakor.corpus.build.team import SLURM_ARRAY, VARIABLE, Kind, Team
 from megakor.errors import ConfigError
@@ -151,6 +152,20 @@ def test_a_member_that_fails_alone_only_leaves() -> None:
     with pytest.raises(SystemExit) as ended:
         Team(1, 4, Kind.ARRAY).abort(65)
     assert ended.value.code == 65
+
+
+def test_a_fault_of_the_program_leaves_no_rank_waiting(
+    monkeypatch: pytest.MonkeyPatch, world: types.SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aborted: list[int] = []
+    world.COMM_WORLD.Abort = aborted.append
+    monkeypatch.setenv("PMI_RANK", "1")
+    monkeypatch.setenv("PMI_SIZE", "4")
+    monkeypatch.setattr(preprocess_command, "preprocess", lambda *_: 1 / 0)
+    with pytest.raises(SystemExit):
+        preprocess_command.main(["--input", "a", "--output-prefix", "b", "--tokenizer-model", "c"])
+    assert aborted == [1]
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 RANK = """
