@@ -50,6 +50,6 @@ def clear_output(output: Path) -> None:
 
 
 def sample_user_files(output: Path, korean: Path, english: Path) -> list[SampleReport]:
-    """Write data/text/{ko,en}.jsonl from a user's .jsonl or .jsonl.gz files. Raises DataError, StorageError."""
+    """Write data/text/{ko,en}.jsonl from inputs of any kind that a user has. Raises DataError, StorageError."""
     paths = dict(zip(LANGUAGES, ([korean], [english]), strict=True))
     return prepare_user_sample(paths, text_directory(output), SAMPLE_MEGABYTES, SAMPLE_SEED)

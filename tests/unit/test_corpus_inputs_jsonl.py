@@ -141,3 +141,12 @@ def test_a_file_of_another_format_is_refused_with_what_it_is(tmp_path: Path, con
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"data\.jsonl: not plain text: the file is (gzip|UTF-16|a Parquet)"):
         read_all(path)
+
+
+def test_a_file_that_shrinks_after_it_was_listed_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "data.jsonl"
+    path.write_text('{"text": "a"}\n' * 10)
+    portions = cut(0, list_inputs([path])[0], 70)
+    path.write_text('{"text": "a"}\n' * 4)
+    with pytest.raises(DataError, match="shorter than when the inputs were listed"):
+        list(read_portion(portions[1], Fields()))

@@ -139,6 +139,7 @@ def test_a_stream_without_its_end_mark_is_cut_off(tmp_path: Path) -> None:
         read_all(path)
 
 
+@pytest.mark.skipif(int(pa.__version__.split(".")[0]) < 18, reason="this pyarrow cannot cast views of strings")
 def test_views_as_other_libraries_write_them_are_text(tmp_path: Path) -> None:
     path = write(tmp_path / "file", pa.table({"text": pa.array(["한", "a" * 40], pa.string_view())}))
     assert read_all(path).texts == ["한", "a" * 40]

@@ -63,6 +63,8 @@ def readable(path: str) -> Iterator[None]:
     """Turn the errors of files, codecs and Arrow into a DataError with the path."""
     try:
         yield
+    except pa.ArrowNotImplementedError as error:
+        raise DataError(f"{path}: damaged, or beyond pyarrow {pa.__version__} ({error}); write it again.") from error
     except (EOFError, ValueError, lzma.LZMAError, pa.ArrowException) as error:
         raise DataError(f"{path}: damaged or cut off ({error}); fetch or write it again.") from error
     except OSError as error:
@@ -73,6 +75,8 @@ def readable(path: str) -> Iterator[None]:
 
 def _lines_in_range(portion: Portion, to_end: bool) -> Iterator[Chunk]:
     start, stop = portion.byte_start, portion.byte_stop
+    if Path(portion.path).stat().st_size < stop:
+        raise DataError(f"{portion.path}: shorter than when the inputs were listed; leave them alone during a build.")
     begin = _line_start(portion.path, start, stop)
     if begin < stop:
         yield from plain_chunks(portion.path, begin, None if to_end else _line_start(portion.path, stop))
