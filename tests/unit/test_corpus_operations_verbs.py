@@ -47,6 +47,7 @@ def test_every_verb_writes_a_shard(tmp_path: Path, verb: str, options: list[str]
     assert manifest is not None and manifest.operations[-1]["name"] == verb
     assert len(read_shard(tmp_path / "out")) == manifest.documents
     assert documents is None or manifest.documents <= documents
+    assert main(["corpus", "verify", str(tmp_path / "out")]) == ExitCode.DONE
     assert main(words) == ExitCode.USAGE
     assert main([*words, "--overwrite"]) == ExitCode.DONE
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from megakor.corpus.build.runs import Run, RunPart, write_run
 from megakor.corpus.operations.batch import DocumentBatch
-from megakor.corpus.operations.stream import BATCH_TOKENS, cut_by_tokens, one_batch
+from megakor.corpus.operations.stream import cut_by_tokens, one_batch
 from megakor.storage import make_directory
 
 MEMORY = 1 << 30
@@ -18,15 +18,15 @@ MEMORY = 1 << 30
 _COPIES = 4  # of a run or a range: given, joined, in the order of keys, and what Arrow holds meanwhile
 _DOCUMENT_BYTES = 32
 _LEAST_RUN = 1 << 12
+_PIECE_TOKENS = 1 << 20  # given back at a time: taking them costs 24 bytes for each
 _KEYS = 1 << 64
 
 
 class Sorter:
     """Takes documents with keys in any order, gives them back by ascending key.
 
-    Memory: about `memory` bytes, or four times the longest document, whatever the number of documents; beyond that the
-    system may keep pages of the runs' indexes, which it can drop. Disk: the documents once more. The order depends on
-    the keys alone as long as they differ.
+    Memory: about `memory` bytes, or four times the longest document, whatever the number of documents. Disk: the
+    documents once more. The order depends on the keys alone as long as they differ.
 
     Args:
         directory: where a directory for the runs may be made; the caller removes it.
@@ -54,11 +54,21 @@ class Sorter:
         """All documents by ascending key. Raises StorageError, DataError (a run was damaged meanwhile)."""
         if self._waiting:
             self._write_run()
-        runs = [Run(self._directory, name, self._dtype) for name in self._runs]
         ranges = max(1, -(-self._total_bytes // self._run_bytes))
+        runs: list[Run] = []
+        mapped = self._run_bytes
         for number in range(ranges):
+            if mapped >= self._run_bytes:  # maps keep the pages that were read; new ones begin with none
+                runs, mapped = [Run(self._directory, name, self._dtype) for name in self._runs], 0
             low, high = _KEYS * number // ranges, _KEYS * (number + 1) // ranges
-            yield from _in_order([part for run in runs if (part := run.part(low, high)) is not None])
+            parts = [part for run in runs if (part := run.part(low, high)) is not None]
+            mapped += sum(part.rows.nbytes + _DOCUMENT_BYTES * len(part.lengths) for part in parts)
+            if not parts:
+                continue
+            documents, order = _joined(parts)
+            del parts
+            for first, last in cut_by_tokens(documents.lengths[order], _PIECE_TOKENS):
+                yield documents.take(order[first:last])
 
     def _write_run(self) -> None:
         name = f"{len(self._runs):05d}"
@@ -72,14 +82,10 @@ class Sorter:
         self._runs.append(name)
 
 
-def _in_order(parts: Sequence[RunPart]) -> Iterator[DocumentBatch]:
-    """The documents of one range by key, in batches of about BATCH_TOKENS."""
-    if not parts:
-        return
+def _joined(parts: Sequence[RunPart]) -> tuple[DocumentBatch, np.ndarray]:
+    """The documents of one range, and their numbers in the order of the keys, int64 (documents,)."""
     tokens, lengths, keys = (
-        np.concatenate([getattr(part, of) for part in parts]) for of in ("tokens", "lengths", "keys")
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("tokens", "lengths", "keys")
     )
-    documents = DocumentBatch(tokens, lengths, one_batch(pa.concat_tables([part.rows for part in parts])))
-    order = np.argsort(keys, kind="stable")
-    for first, last in cut_by_tokens(lengths[order], BATCH_TOKENS):
-        yield documents.take(order[first:last])
+    rows = one_batch(pa.concat_tables([part.rows for part in parts]))
+    return DocumentBatch(tokens, lengths, rows), np.argsort(keys, kind="stable")
