@@ -13,7 +13,7 @@ from corpus_world import make_tokenizer
 from whole_shards import random_documents, write_whole_shard
 
 from megakor.cli import main
-from megakor.corpus.inspection import verify as verify_module
+from megakor.corpus.inspection import token_check
 from megakor.corpus.inspection.contents import content_tasks
 from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.inspection.manifest_check import KnownTokenizer
@@ -132,7 +132,7 @@ def test_small_tasks_find_what_one_task_finds(shard: Path, monkeypatch: pytest.M
     monkeypatch.setattr("megakor.corpus.inspection.contents._PIECES_A_TASK", 1)
     tasks = content_tasks(index, False, True, True, 400)
     assert len(tasks) > 100
-    results = list(verify_module._results(tasks, 1))
+    results = list(token_check._results(tasks, 1))
     assert sum(result.documents for result in results) == 300
     found = [message for result in results for message in [*result.foreign_messages, *result.changed_messages]]
     assert sorted(found) == sorted(message.split(": ", 1)[1] for message in one if ": document" in message)
@@ -141,7 +141,7 @@ def test_small_tasks_find_what_one_task_finds(shard: Path, monkeypatch: pytest.M
 def test_processes_find_what_one_process_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prefix = write_whole_shard(tmp_path / "long", random_documents(4, 80, longest=60_000))
     monkeypatch.setattr("megakor.corpus.inspection.contents._PIECES_A_TASK", 1)
-    monkeypatch.setattr("megakor.corpus.inspection.verify._WORTH_PROCESSES", 0)
+    monkeypatch.setattr("megakor.corpus.inspection.token_check._WORTH_PROCESSES", 0)
     assert len(content_tasks(IndexFile.open(prefix), True, True, True, 400)) > 1
     overwrite(shard_file(prefix, ".bin"), (4 << 20) + 2_000, b"\x01\x02\x03\x04")
     assert messages(prefix, workers=2) == messages(prefix, workers=1) != []
