@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_inputs_world import read_all
 
-from megakor.corpus.inputs import columns
+from megakor.corpus.inputs import arrow, columns
 from megakor.corpus.inputs.cutting import cut
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.reading import read_portion
@@ -132,11 +132,21 @@ def test_offsets_that_point_outside_the_file_are_damage(tmp_path: Path) -> None:
         read_all(path)
 
 
-def test_a_stream_without_its_end_mark_is_cut_off(tmp_path: Path) -> None:
+def test_a_stream_ends_with_its_mark_and_with_nothing_else(tmp_path: Path) -> None:
     path = write(tmp_path / "stream", corpus())
-    path.write_bytes(path.read_bytes()[:-8])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-8])
     with pytest.raises(DataError, match="no end mark"):
         read_all(path)
+    path.write_bytes(whole + whole)
+    with pytest.raises(DataError, match="follows the end"):
+        read_all(path)
+
+
+@pytest.mark.parametrize("name", FORMATS[:2])
+def test_pages_that_are_given_back_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(arrow, "_KEPT", 0)
+    assert read_all(write(tmp_path / name, corpus(), ROWS)).texts[-1] == f"문서 {ROWS - 1}"
 
 
 @pytest.mark.skipif(int(pa.__version__.split(".")[0]) < 18, reason="this pyarrow cannot cast views of strings")
