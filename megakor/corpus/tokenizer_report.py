@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,13 @@ def measure(tokenizer: Tokenizer, texts: Iterable[str]) -> LanguageFigures:
     counts = np.zeros(tokenizer.vocabulary_size, dtype=np.int64)
     documents = characters = size = words = exact = 0
     for batch in _batches(texts):
-        for text, ids in zip(batch, tokenizer.encode_batch(batch), strict=True):
-            documents += 1
-            characters += len(text)
-            size += len(text.encode("utf-8"))
-            words += len(text.split())
-            exact += tokenizer.decode(ids) == text
-            np.add.at(counts, np.asarray(ids, dtype=np.int64), 1)
+        encoded = tokenizer.encode_batch(batch)
+        documents += len(batch)
+        characters += sum(map(len, batch))
+        size += sum(len(text.encode("utf-8")) for text in batch)
+        words += sum(len(text.split()) for text in batch)
+        exact += sum(tokenizer.decode(ids) == text for text, ids in zip(batch, encoded, strict=True))
+        counts += np.bincount(np.fromiter(chain.from_iterable(encoded), np.int64), minlength=len(counts))
     return LanguageFigures(
         documents=documents,
         characters=characters,
