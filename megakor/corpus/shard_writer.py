@@ -21,7 +21,7 @@ from megakor.storage import make_directory, publish, remove, storage_errors, tem
 
 MAGIC = b"MMIDIDX\x00\x00"
 DTYPE_CODES = {"uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "float64": 6, "float32": 7, "uint16": 8}
-SHARD_SUFFIXES = (".json", ".rows.arrow", ".parquet", ".idx", ".bin")
+SHARD_SUFFIXES = (".idx", ".json", ".rows.arrow", ".parquet", ".bin")
 """Files of a shard, in the order in which an older shard is taken away."""
 LONGEST_DOCUMENT = 2**31 - 1
 _UINT16_BELOW = 65_500  # Megatron-LM's own threshold
@@ -40,8 +40,8 @@ def shard_file(prefix: Path, suffix: str) -> Path:
 
 
 def withdraw(prefix: Path) -> None:
-    """Take an older shard of this name out of sight, manifest and index before tokens: an .idx never stands beside
-    the .bin of another shard."""
+    """Take an older shard of this name out of sight, its index first: an .idx never stands beside the files of another
+    shard."""
     for suffix in SHARD_SUFFIXES:
         with storage_errors(prefix):
             shard_file(prefix, suffix).unlink(missing_ok=True)

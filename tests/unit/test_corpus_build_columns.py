@@ -47,8 +47,10 @@ def test_the_schema_does_not_depend_on_the_order_of_the_tasks() -> None:
     assert common_schema(schemas) == common_schema(reversed(schemas)) == pa.schema([("a", pa.string())])
 
 
-def test_a_field_that_no_document_has_is_a_column_of_nulls() -> None:
-    assert common_schema([pa.schema([("rare", pa.null())])]).field("rare").type == pa.string()
+def test_a_field_that_no_document_has_takes_any_type_later() -> None:
+    nulls = common_schema([pa.schema([("rare", pa.null())])])
+    assert nulls.field("rare").type == pa.null()
+    assert common_schema([nulls, pa.schema([("rare", pa.int64())])]).field("rare").type == pa.int64()
 
 
 def test_a_name_for_all_rows_and_a_name_for_each_are_the_same_kind_of_column() -> None:

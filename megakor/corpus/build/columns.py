@@ -54,7 +54,7 @@ def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
             types[column.name] = _common(types.get(column.name, column.type), column.type)
     own = [name for name in OWN if name in types]
     names = own + sorted(set(types) - set(own))
-    return pa.schema([(name, pa.string() if pa.types.is_null(types[name]) else types[name]) for name in names])
+    return pa.schema([(name, types[name]) for name in names])
 
 
 def conformed(rows: pa.Table, schema: pa.Schema) -> pa.Table:
