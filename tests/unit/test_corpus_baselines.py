@@ -94,6 +94,6 @@ def test_a_shard_of_another_tokenizer_is_refused(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", small_texts(20))
     preprocess(PreprocessOptions((str(source),), tmp_path / "out", tokenizer), lambda _: None)
     (tmp_path / "smaller").mkdir()
-    smaller = Tokenizer.load(make_tokenizer(tmp_path / "smaller", vocabulary=258))
+    smaller = Tokenizer.load(make_tokenizer(tmp_path / "smaller", vocabulary=260))
     with pytest.raises(DataError, match="beyond the tokenizer's vocabulary of 258"):
         measure_baselines(tmp_path / "out", tmp_path / "out", smaller)
