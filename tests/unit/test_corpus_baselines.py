@@ -95,5 +95,5 @@ def test_a_shard_of_another_tokenizer_is_refused(tmp_path: Path) -> None:
     preprocess(PreprocessOptions((str(source),), tmp_path / "out", tokenizer), lambda _: None)
     (tmp_path / "smaller").mkdir()
     smaller = Tokenizer.load(make_tokenizer(tmp_path / "smaller", vocabulary=260))
-    with pytest.raises(DataError, match="beyond the tokenizer's vocabulary of 258"):
+    with pytest.raises(DataError, match="beyond the tokenizer's vocabulary of 260"):
         measure_baselines(tmp_path / "out", tmp_path / "out", smaller)
