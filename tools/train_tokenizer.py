@@ -1,4 +1,4 @@
-"""See megakor/corpus/tokenizer_commands.py and docs/corpus.md, or --help."""
+"""See megakor/corpus/tokenizer_commands.py and docs/tokenizer.md, or --help."""
 
 import sys
 

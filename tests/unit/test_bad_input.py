@@ -61,7 +61,7 @@ def nothing(folder: Path) -> None:
 WRONG = [
     Wrong("missing file", remove("in.jsonl"), "in.jsonl: no such file"),
     Wrong("empty file", replace("in.jsonl", b""), "in.jsonl: the corpus is empty"),
-    Wrong("blank documents", replace("in.jsonl", b'{"text": " "}\n'), "1 empty and 0 bad lines"),
+    Wrong("blank documents", replace("in.jsonl", b'{"text": " "}\n'), "no document with text (1 empty)"),
     Wrong("malformed JSON", append(b'{"text": "a"'), "in.jsonl:6: not valid JSON"),
     Wrong("a number where a text belongs", append(b'{"text": 1}'), "in.jsonl:6: the value of 'text' is a int"),
     Wrong("a list where an object belongs", append(b'["a"]'), "in.jsonl:6: not a JSON object"),

@@ -33,13 +33,19 @@ def parser_of(verb: str, description: str, example: str) -> argparse.ArgumentPar
     )
     add = parser.add_argument
     add("shards", nargs="+", type=Path, metavar="PREFIX", help="paths without .bin and .idx, or directories of shards")
-    add("--output", required=True, type=Path, metavar="PREFIX")
+    add(
+        "--output",
+        type=Path,
+        metavar="PREFIX",
+        help=f"default for a single input: {_default_output(Path('PREFIX'), verb)}",
+    )
     add("--overwrite", action="store_true", help="replace an output that is there")
     add(
         "--with-validation",
         action="store_true",
         help="do the same to the PREFIX.validation of the inputs, which gives OUTPUT.validation",
     )
+    parser.set_defaults(verb=verb)
     return parser
 
 
@@ -58,16 +64,28 @@ def memory_bytes(given: argparse.Namespace) -> int:
 def carry_out(given: argparse.Namespace, operation: Operation) -> int:
     """Do it to the shards, and first to their validation shards where that is asked for. Raises MegakorError."""
     inputs = _inputs(given.shards)
+    to = given.output or _only_output(given)
     validation = [path for prefix in inputs if idx_path(path := shard_file(prefix, VALIDATION_SUFFIX)).exists()]
     if given.with_validation:
         if not validation:
             raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")
-        operation(validation, Output(shard_file(given.output, VALIDATION_SUFFIX), given.overwrite))
+        operation(validation, Output(shard_file(to, VALIDATION_SUFFIX), given.overwrite))
     else:
         for path in validation:
             log(f"{path} stays as it is (--with-validation does the same to it)")
-    operation(inputs, Output(given.output, given.overwrite, given.with_validation))
+    operation(inputs, Output(to, given.overwrite, given.with_validation))
     return ExitCode.DONE
+
+
+def _only_output(given: argparse.Namespace) -> Path:
+    if len(given.shards) > 1 or given.shards[0].is_dir():
+        raise ConfigError(f"several shards: name the new one with --output (megakor corpus {given.verb} --help).")
+    return _default_output(given.shards[0], given.verb)
+
+
+def _default_output(prefix: Path, verb: str) -> Path:
+    """A name beside the input; the parts of a split add their own ending to it."""
+    return prefix if verb == "split" else shard_file(prefix, f"-{verb}")
 
 
 def _inputs(names: Sequence[Path]) -> list[Path]:
