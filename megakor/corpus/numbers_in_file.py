@@ -54,6 +54,8 @@ class SortedNumbers:
 
         Documents are of one kind, so where a number lies is guessed by interpolation: two or three pages instead of
         one for each bisection. Every other guess bisects, which bounds the reads for any numbers.
+
+        Raises DataError when the file ends too early, or numbers on the way are out of order.
         """
         low, high, low_value, high_value = 0, self.count, 0, self.bound
         bisect = False
@@ -63,6 +65,11 @@ class SortedNumbers:
             near = None
             first = max(low, min(guess, high) - _PAGE_NUMBERS // 2)
             page = self.read(file, first, min(high, first + _PAGE_NUMBERS))
+            if np.any(page[1:] < page[:-1]):
+                raise DataError(
+                    f"{file.name}: its numbers {first:,} to {first + len(page):,} are out of order; the index is "
+                    "damaged. `megakor corpus verify` says where."
+                )
             if page[0] >= target:
                 high, high_value = first, int(page[0])
             elif page[-1] < target:

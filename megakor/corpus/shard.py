@@ -137,20 +137,23 @@ class ShardReader:
 
     def boundaries(self, start: int, stop: int) -> np.ndarray:
         """Token offsets (int64, ascending) at which a document starts strictly inside (start, stop)."""
+        start, stop = int(start), int(stop)
         with open_file(idx_path(self.prefix)) as idx:
             first, last = self._sequences_between(idx, start + 1, stop)
             pointers = self._pointers.read(idx, first, last)
             opened, closed = self._documents_between(idx, first, last)
             sequences = self._first_sequences.read(idx, opened, closed)
-        damaged = len(sequences) > 0 and not first <= sequences.min() <= sequences.max() < last
-        starts = sequences if damaged else pointers[sequences - first]
-        steps = np.diff(starts, prepend=start * self.dtype.itemsize, append=stop * self.dtype.itemsize)
-        if damaged or (len(starts) > 0 and (steps.min() < 0 or steps[0] == 0 or steps[-1] == 0)):
+        inside = not len(sequences) or first <= sequences.min() <= sequences.max() < last
+        starts = pointers[sequences - first] if inside else sequences
+        size = self.dtype.itemsize
+        # Compared, not subtracted: the difference of two damaged numbers may wrap.
+        if not inside or np.any(starts[1:] < starts[:-1]) or np.any((starts <= start * size) | (starts >= stop * size)):
             raise DataError(
                 f"{idx_path(self.prefix)}: documents {opened:,} to {closed:,} begin outside their own place; the index "
                 f"is damaged. `megakor corpus verify {self.prefix}` says where."
             )
-        return starts[steps[:-1] > 0] // self.dtype.itemsize  # an empty document starts where the next one does
+        distinct = np.concatenate((np.ones(min(1, len(starts)), dtype=bool), starts[1:] > starts[:-1]))
+        return starts[distinct] // size  # an empty document starts where the next one does
 
     def documents_between(self, start: int, stop: int) -> int:
         """How many documents begin in [start, stop)."""
@@ -161,8 +164,8 @@ class ShardReader:
     def _sequences_between(self, idx: BinaryIO, start: int, stop: int) -> tuple[int, int]:
         """The sequences that begin in tokens [start, stop), as a range."""
         size = self.dtype.itemsize
-        first = self._pointers.first_at_least(idx, start * size)
-        return first, max(first, self._pointers.first_at_least(idx, stop * size, near=first))
+        first = self._pointers.first_at_least(idx, int(start) * size)
+        return first, max(first, self._pointers.first_at_least(idx, int(stop) * size, near=first))
 
     def _documents_between(self, idx: BinaryIO, first: int, last: int) -> tuple[int, int]:
         """The documents whose first sequence is in [first, last), as a range."""

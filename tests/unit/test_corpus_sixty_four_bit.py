@@ -20,6 +20,7 @@ from megakor.corpus.inspection.verify import VerifyOptions, verify_shard
 from megakor.corpus.operations.stream import cut_by_tokens, document_lengths
 from megakor.corpus.shard import HEADER, ShardReader, bin_path, idx_path
 from megakor.corpus.shard_writer import DTYPE_CODES, LONGEST_DOCUMENT, MAGIC, index_bytes, write_index
+from megakor.errors import DataError
 
 LONG = [LONGEST_DOCUMENT, LONGEST_DOCUMENT, 7, LONGEST_DOCUMENT, 0, 3]
 LAST = [401, 402, 403]
@@ -82,6 +83,20 @@ def test_documents_stream_in_batches_that_do_not_wrap(long_shard: Path) -> None:
     (lengths,) = document_lengths(ShardReader(long_shard))
     assert lengths.dtype == np.int64 and lengths.tolist() == LONG
     assert list(cut_by_tokens(lengths, 4 << 20)) == [(0, 1), (1, 2), (2, 3), (3, 4), (4, 6)]
+
+
+def test_damaged_offsets_whose_difference_wraps_are_refused(tmp_path: Path) -> None:
+    prefix = tmp_path / "shard"
+    with idx_path(prefix).open("wb") as index:
+        write_index(index, np.dtype(np.uint16), 6, [np.full(6, 2, np.int32)])
+        index.seek(HEADER.size + 4 * 6 + 8 * 2)
+        index.write(struct.pack("<qq", 6_642_501_795_348_513_137, -8_362_305_543_848_597_715))
+    bin_path(prefix).write_bytes(bytes(24))
+    with pytest.raises(DataError, match="out of order"):
+        ShardReader(prefix).boundaries(0, 12)
+    findings = Findings()
+    check_structure(IndexFile.open(prefix), findings)
+    assert {finding.message.split(" ends")[0] for finding in findings.kept} == {f"document {n}" for n in (1, 2, 3)}
 
 
 def test_a_bucket_of_a_merge_is_written_where_it_belongs(tmp_path: Path) -> None:
