@@ -5,7 +5,8 @@
 
 Every tokenizer is taken as it is (own) and with other pieces put in its place. Each engine runs in a process of its
 own, on one thread; MB/s are of UTF-8 text per second of processor time, each document met once. "texts" counts the
-seeded adversarial strings, one for every token of the vocabulary, and the documents of all languages.
+seeded adversarial strings, one for every token of the vocabulary and for every character of Unicode, and the documents
+of all languages.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -137,12 +139,20 @@ def _make_world(world: Path, tokenizer: Path, pieces: str, options: argparse.Nam
     tokens = spelt_tokens(encoder, encoder.get_vocab_size())
     _write(world / "-adversarial.jsonl", adversarial_texts(tokens[:4000], options.strings, options.seed))
     _write(world / "-vocabulary.jsonl", tokens)
+    _write(world / "-characters.jsonl", _characters())
     for language, path in options.text.items():
         _write(world / f"{language}.jsonl", _documents(path, options.megabytes * 1e6))
 
 
 def _write(path: Path, texts: Iterator[str] | list[str]) -> None:
     path.write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
+
+
+def _characters() -> Iterator[str]:
+    """Every character that has a meaning by this Python's Unicode, among letters, digits and spaces."""
+    for character in map(chr, range(sys.maxunicode + 1)):
+        if unicodedata.category(character) not in ("Cn", "Co", "Cs"):
+            yield f"a{character}b 1{character}2.{character}{character} {character}A"
 
 
 def _documents(path: Path, room: float) -> Iterator[str]:

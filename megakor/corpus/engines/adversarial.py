@@ -26,6 +26,8 @@ _RANGES = (
     *((0x3000, 0x318F), (0x3190, 0x33FF), (0x4E00, 0x9FFF), (0xA960, 0xA97F), (0xAC00, 0xD7A3), (0xD7B0, 0xD7FF)),
     *((0xE000, 0xFFFF), (0x10000, 0x1FFFF), (0x20000, 0x10FFFF), (0x00, 0x9F)),
 )
+# Where letters, marks, numbers, punctuation and spaces of all kinds lie: no ideographs, syllables or private use.
+_KINDS = ((0x01, 0x33FF), (0xA4D0, 0xABFF), (0xD7B0, 0xD7FF), (0xF900, 0xFFFF), (0x1D400, 0x1D7FF), (0x1F100, 0x1F1FF))
 _RUNS = (
     "a",
     "A",
@@ -67,6 +69,13 @@ def adversarial_texts(tokens: Sequence[str] = (), count: int = 2000, seed: int =
     makers: tuple[Callable[[random.Random, Sequence[str]], str], ...] = (_mixed, _mixed, _unicode, _hangul, _any)
     texts += [chance.choice(makers)(chance, words) for _ in range(count - len(texts))]
     return texts
+
+
+def every_kind(characters_a_text: int = 50) -> list[str]:
+    """Each character outside the large blocks between letters, digits and spaces: do engines class it alike?"""
+    codes = [code for first, last in _KINDS for code in range(first, last + 1)]
+    spots = [f"{chr(code)}a{chr(code)} 1{chr(code)}" for code in codes]
+    return ["".join(spots[i : i + characters_a_text]) for i in range(0, len(spots), characters_a_text)]
 
 
 def _mixed(chance: random.Random, words: Sequence[str]) -> str:

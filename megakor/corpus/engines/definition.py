@@ -7,9 +7,8 @@ from pathlib import Path
 
 import tokenizers
 
+from megakor.config.vocabulary import SENTENCEPIECE_SUFFIX, tokenizer_file
 from megakor.errors import DataError
-
-SENTENCEPIECE_SUFFIX = ".model"
 
 
 @dataclass(frozen=True)
@@ -19,14 +18,6 @@ class Definition:
     encoder: tokenizers.Tokenizer
     """Encodes text that spells a special token as plain characters."""
     json: str
-
-
-def tokenizer_file(tokenizer: Path) -> Path:
-    """tokenizer.json of a directory, or its tokenizer.model if it has only that; a file is given back as it is."""
-    if not tokenizer.is_dir():
-        return tokenizer
-    described, model = tokenizer / "tokenizer.json", tokenizer / f"tokenizer{SENTENCEPIECE_SUFFIX}"
-    return model if model.is_file() and not described.exists() else described
 
 
 def is_sentencepiece(tokenizer: Path) -> bool:

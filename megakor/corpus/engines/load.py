@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from megakor.corpus.engines.definition import Definition, is_sentencepiece, read_definition, tokenizer_file
+from megakor.config.vocabulary import tokenizer_file
+from megakor.corpus.engines.definition import Definition, is_sentencepiece, read_definition
 from megakor.corpus.engines.engine import Engine
 from megakor.corpus.engines.reference import TokenizersEngine
 from megakor.corpus.engines.threads import use_one_thread

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tokenizers
 
-from megakor.corpus.engines.adversarial import adversarial_texts
+from megakor.corpus.engines.adversarial import adversarial_texts, every_kind
 from megakor.corpus.engines.compare import require_equal
 from megakor.corpus.engines.definition import read_definition
 from megakor.corpus.engines.failure import EngineFailureError, engine_failures
@@ -17,8 +17,8 @@ from megakor.corpus.engines.load import FAST_ENGINES
 from megakor.corpus.engines.reference import TokenizersEngine
 from megakor.corpus.engines.threads import use_one_thread
 
-_SAMPLE_CHARACTERS = 400_000
-_DOCUMENT_CHARACTERS = 40_000
+_SAMPLE_CHARACTERS = 250_000
+_DOCUMENT_CHARACTERS = 25_000
 _VOCABULARY_SAMPLE = 3000
 _ADVERSARIAL_TEXTS = 6000
 _SECONDS = 120.0
@@ -80,5 +80,5 @@ def check(name: str, tokenizer: Path, sample: list[str]) -> None:
     definition = read_definition(tokenizer)
     with engine_failures("it does not take this tokenizer"):
         engine = FAST_ENGINES[name].make(definition)
-    texts = adversarial_texts(spelt_tokens(definition.encoder), _ADVERSARIAL_TEXTS)
+    texts = adversarial_texts(spelt_tokens(definition.encoder), _ADVERSARIAL_TEXTS) + every_kind()
     require_equal(engine, TokenizersEngine(definition), texts + sample)
