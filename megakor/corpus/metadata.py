@@ -118,8 +118,10 @@ def metadata_rows(prefix: Path) -> int | None:
 def _open(path: Path) -> pq.ParquetFile:
     try:
         # pre_buffer would hold all row groups in memory at once.
-        return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
+        _ = file.schema_arrow.names  # decodes them
+        return file
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"{path}: the metadata cannot be read ({error}); build the shard again.") from error
 
 
@@ -128,6 +130,7 @@ def _batches(path: Path, batch_rows: int, columns: Sequence[str] | None, first_r
     try:
         groups, skipped = _groups_from(file.metadata, first_row)
         for batch in file.iter_batches(batch_rows, groups, None if columns is None else list(columns)):
+            batch.validate(full=True)  # text of foreign files may be no UTF-8
             if skipped < batch.num_rows:
                 yield batch.slice(skipped)
             skipped = max(0, skipped - batch.num_rows)
