@@ -7,8 +7,8 @@ usage() {
     cat <<'END'
 bash tools/quickstart.sh [--korean FILE --english FILE] [--output DIRECTORY]
 
-Without files it trains on a synthetic sample corpus. FILE is .jsonl or .jsonl.gz, one {"text": ...} a line; large
-files are sampled. DIRECTORY (default: runs/quickstart) gets everything that is made.
+Without files it trains on a synthetic sample corpus. FILE is JSON Lines, Parquet, Arrow or text, packed or not
+(docs/corpus.md); large files are sampled. DIRECTORY (default: runs/quickstart) gets everything that is made.
 END
 }
 
