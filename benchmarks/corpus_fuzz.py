@@ -214,7 +214,7 @@ def _means_the_same(path: Path, before: bytes) -> bool:
         return True
     try:
         old, new = json.loads(before), json.loads(path.read_bytes())
-        return all(new.get(key) == value for key, value in old.items() if key != "manifest_sha256")
+        return all(new.get(key) == value for key, value in old.items())
     except (ValueError, AttributeError):
         return False
 

@@ -97,6 +97,16 @@ def test_a_manifest_that_miscounts_is_told(shard: Path, field: str) -> None:
     assert any("changed after it was written" in message for message in found)
 
 
+def test_a_manifest_without_its_digest_is_damaged_where_every_other_checksum_stands(shard: Path) -> None:
+    path = shard_file(shard, ".json")
+    record = json.loads(path.read_text())
+    del record["manifest_sha256"]
+    path.write_text(json.dumps(record))
+    assert [str(path) in message and "lost its digest" in message for message in messages(shard)] == [True]
+    path.write_text(json.dumps({**record, "checksums": {}}))  # as manifests were written before there were any
+    assert messages(shard) == []
+
+
 def test_counts_of_a_language_are_added_up_again(shard: Path) -> None:
     path = shard_file(shard, ".json")
     record = json.loads(path.read_text())

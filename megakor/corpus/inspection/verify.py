@@ -83,7 +83,9 @@ def _check_manifest(index: IndexFile, options: VerifyOptions, report: ShardRepor
         report.checked.append("manifest")
         check_manifest(index, manifest, options.tokenizer, report.findings)
         original = is_as_written(index.prefix)
-        if original is None:
+        if original is None and manifest.checksums:
+            report.findings.add(path, "has lost its digest of itself: it is damaged, or somebody edited it")
+        elif original is None:
             report.unchecked.append("changes of the manifest, because it has no digest of itself")
         elif not original:
             report.findings.add(path, "was changed after it was written (its digest differs)")

@@ -156,7 +156,12 @@ class _Rows:
         if CHECKSUM not in table.column_names:
             table = table.append_column(CHECKSUM, pa.array(checksums(tokens, lengths)))
         self._taken += count
-        return one_batch(conformed(table, self._schema))
+        try:
+            return one_batch(conformed(table, self._schema))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{self._prefix}.parquet: its columns are not those of a build ({error}); build the shard again."
+            ) from error
 
     def _read(self, count: int) -> list[pa.RecordBatch]:
         parts = []
