@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from megakor.checkpoint.files import FileRecord
+from megakor.config.parameters import WITHOUT_WEIGHTS
 from megakor.errors import ConfigError, StorageError
 from megakor.storage import write_text
 
@@ -79,10 +80,14 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def check_model(name: str, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raises ConfigError with every differing field when a checkpoint describes another model than the run's."""
+    """Raises ConfigError with every differing field when a checkpoint describes another model than the run's.
+
+    Fields that shape no weight may differ.
+    """
     saved, wanted = json.loads(json.dumps(dict(saved))), json.loads(json.dumps(dict(wanted)))
     absent = "not there"
-    different = [key for key in sorted({*saved, *wanted}) if saved.get(key, absent) != wanted.get(key, absent)]
+    compared = sorted({*saved, *wanted} - {*WITHOUT_WEIGHTS})
+    different = [key for key in compared if saved.get(key, absent) != wanted.get(key, absent)]
     if different:
         lines = [
             f"  {key}: {saved.get(key, absent)!r} in the checkpoint, {wanted.get(key, absent)!r} in the configuration"

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from megakor.config.schema import ModelConfig
 
+WITHOUT_WEIGHTS = ("rope_base", "rope_scaling")
+"""Keys of the model that shape no parameter: a run may go on with other values."""
+
 
 @dataclass(frozen=True)
 class ParameterCount:

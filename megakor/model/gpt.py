@@ -5,6 +5,7 @@ megatron-core 0.19 marks GPTModel as deprecated in favour of HybridModel; the ch
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ def build_model(
     """This rank's model chunks, one per virtual pipeline stage, on `device`; their weights are not drawn yet."""
     from megatron.core import parallel_state as groups
 
-    frequencies = inverse_frequencies(model, config.kv_channels).to(device.torch)
+    rotary = Rotary(inverse_frequencies(model, config.kv_channels).to(device.torch))
     on_cuda = device.kind == "cuda"
     stages = config.virtual_pipeline_model_parallel_size or 1
     chunks: list[torch.nn.Module] = []
@@ -43,7 +44,7 @@ def build_model(
             virtual_stage = stage if stages > 1 else None
             chunk: Any = _llama_class()(
                 config,
-                layer_spec(config, on_cuda, virtual_stage, Rotary(frequencies)),
+                layer_spec(config, on_cuda, virtual_stage, rotary),
                 padded_vocabulary(model),
                 longest_sequence,
                 pre_process=groups.is_pipeline_first_stage(ignore_virtual=False, vp_stage=virtual_stage),
@@ -54,12 +55,28 @@ def build_model(
                 vp_stage=virtual_stage,
             )
             chunk.real_vocabulary = model.vocabulary_size
-            if on_cuda:
-                chunk.rotary_pos_emb.inv_freq = frequencies
+            chunk.rotary = rotary
             chunks.append(chunk.to(device.torch))
     for chunk in chunks:
         _mark_split_parameters(chunk, topology)
+    use_rotary_frequencies(chunks, model)
     return chunks
+
+
+def use_rotary_frequencies(chunks: list[torch.nn.Module], model: ModelConfig) -> None:
+    """Turn queries and keys by the base and the scaling of `model` from now on; the weights stay."""
+    for chunk in chunks:
+        config: Any = chunk.config
+        frequencies = inverse_frequencies(model, config.kv_channels)
+        embedding: Any = getattr(chunk, "rotary_pos_emb", None)
+        if embedding is None:  # on a CPU, where attention does it by itself
+            rotary: Any = chunk.rotary
+            rotary.use(frequencies)
+            continue
+        # megatron-core caches angles by embedding and length, so other frequencies take another embedding.
+        embedding = copy.copy(embedding)
+        embedding.inv_freq = frequencies.to(embedding.inv_freq.device)
+        chunk.rotary_pos_emb = embedding
 
 
 def _mark_split_parameters(chunk: torch.nn.Module, topology: Topology) -> None:

@@ -46,9 +46,13 @@ class Rotary:
     """
 
     def __init__(self, inverse_frequencies: torch.Tensor) -> None:
+        self._tables = (torch.empty(0), torch.empty(0))
+        self.use(inverse_frequencies)
+
+    def use(self, inverse_frequencies: torch.Tensor) -> None:
+        """Turn by other frequencies from now on."""
         self._frequencies = inverse_frequencies
         self._key: tuple[int, int, int, torch.dtype] | None = None
-        self._tables = (torch.empty(0), torch.empty(0))
 
     def tables(self, length: int, rank: int, size: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosines [S, D] and sines [S, D / 2] for the S = length / size tokens of a context-parallel rank."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 
-from megakor.config.schema import Config
-from megakor.model.gpt import build_model
+from megakor.config.schema import Config, ModelConfig
+from megakor.model.gpt import build_model, use_rotary_frequencies
 from megakor.model.initialize import initialize
 from megakor.model.transformer_config import transformer_config
 from megakor.parallel.device import Device
@@ -39,7 +39,7 @@ class StepResult:
 
 @dataclass
 class Engine:
-    """A model on this rank's part of a layout, with its optimizer. Every method but `bare_chunks` is collective."""
+    """A model on this rank's part of a layout, with its optimizer. `train_step`, `gradients` and `evaluate` are collective."""
 
     device: Device
     topology: Topology
@@ -49,6 +49,14 @@ class Engine:
     """This rank's model chunks, wrapped for data parallelism."""
     optimizer: MegatronOptimizer
     weight_decay: float
+    model: ModelConfig
+    """As it is now: a phase may have another RoPE base."""
+
+    def use_rope_base(self, base: float) -> None:
+        """Turn queries and keys by another RoPE base from now on; nothing else changes."""
+        if base != self.model.rope_base:
+            self.model = replace(self.model, rope_base=base)
+            use_rotary_frequencies(self.bare_chunks, self.model)
 
     @property
     def bare_chunks(self) -> list[torch.nn.Module]:
@@ -119,7 +127,7 @@ def build_engine(config: Config, device: Device, topology: Topology, longest_seq
     initialize(chunks, config.model, config.run.seed, topology)
     wrapped = data_parallel(chunks, core, config.parallel, device)
     optimizer = build_optimizer(wrapped, core, config.optimizer, config.parallel, config.train, device)
-    return Engine(device, topology, core, wrapped, optimizer, config.optimizer.weight_decay)
+    return Engine(device, topology, core, wrapped, optimizer, config.optimizer.weight_decay, config.model)
 
 
 def _forward_step(batches: Iterator[MicroBatch], chunk: torch.nn.Module) -> tuple[torch.Tensor, Callable[..., Any]]:
