@@ -12,6 +12,7 @@ from megakor.config.check_model import check_model
 from megakor.config.check_output import check_output
 from megakor.config.check_parallel import check_parallel
 from megakor.config.check_rates import check_rates
+from megakor.config.check_unbuilt import check_unbuilt
 from megakor.config.check_values import wrong_values
 from megakor.config.data_paths import missing_data
 from megakor.config.load import Loaded, load
@@ -38,6 +39,7 @@ def check(config: Config, world_size: int, cuda_available: bool | None = None) -
         *check_rates(mended),
         *check_data(mended),
         *check_output(mended),
+        *check_unbuilt(mended),
     ]
     return [problem for _, problem in wrong] + _without(related, [leaf.key for leaf, _ in wrong])
 

@@ -168,6 +168,16 @@ class LrConfig:
 
 
 @dataclass
+class SubsetConfig:
+    """A random part of a source."""
+
+    tokens: Tokens = 0
+    """Its size, in whole blocks."""
+    resample: bool = False
+    """Draw another part for each epoch (data-dynamic). Otherwise every epoch reads the same one."""
+
+
+@dataclass
 class SourceConfig:
     """Text of one kind."""
 
@@ -176,16 +186,49 @@ class SourceConfig:
     language: str = ""
     """ko, en, ... Losses and the ledger are summed per language."""
     tags: list[str] = field(default_factory=list)
-    """Words of your own for reports: web, synthetic, code, ..."""
+    """Words of your own: web, synthetic, code, ... `general` and `domain` are what replay and CMR look for."""
     epochs: float | None = None
-    """Read at most this often; then the source is closed and its share goes to the others. Default: no limit."""
+    """Read at most this often, over the whole run; `exhausted` says what happens then. Default: no limit."""
     validation: str | None = None
     """Prefix of the held-out shard. Default: PATH.validation, when it is there."""
+    exhausted: str = "redistribute"
+    """When its epochs have been read. redistribute: its share goes to the others. stop: the run ends. fail: so it does,
+    as an error."""
+    subset: SubsetConfig | None = None
+    """Read only a random part of it. An epoch is then a pass over that part. Default: all of it."""
+    order: str = "shuffled"
+    """shuffled, or file: the order of its shards, such as from easy to hard."""
+
+
+@dataclass
+class ReplayConfig:
+    """A share of the mixture that is kept for general text, so that what was learnt before is not forgotten."""
+
+    source: str | None = None
+    """The source that is replayed; or give a tag."""
+    tag: str | None = None
+    """All sources with this tag are replayed. They divide the ratio by their weights, equally when none has one."""
+    ratio: float | None = None
+    """Its share of the tokens, 0 to 1. The weights of the other sources divide the rest."""
+    ratio_end: float | None = None
+    """The share at the end of the phase's ramp. Default: the same."""
+    cmr: str | None = None
+    """In the place of ratio: the file of a fitted critical mixture ratio (JSON); the share is 1 - R_star."""
+
+
+@dataclass
+class PhaseEvaluationConfig:
+    """The evaluation grid of a phase, in the place of that of the run."""
+
+    every: Tokens | None = None
+    """Evaluate at least this often, counted from the start of the phase."""
+    early: list[Tokens] = field(default_factory=list)
+    """Further points, counted from the start of the phase."""
 
 
 @dataclass
 class PhaseConfig:
-    """A stretch of the run with one mixture."""
+    """A stretch of the run with one mixture, or with one that moves steadily."""
 
     name: str = "main"
     """For reports and the ledger; no two phases share one."""
@@ -197,6 +240,36 @@ class PhaseConfig:
     """Default: train.sequence_length."""
     lr: LrConfig | None = None
     """A learning-rate segment of this phase's own, its tokens counted from the start of the phase (re-warming)."""
+    weights_end: dict[str, float] | None = None
+    """The shares at the end of the ramp; those in `weights` are the beginning. Default: the same."""
+    ramp: str = "linear"
+    """How shares get from the beginning to the end: linear, cosine (half a cosine), or step (`ramp_steps` of one
+    size)."""
+    ramp_steps: int = 4
+    """step only: the shares change this often, at equal distances, the last time at the end of the ramp."""
+    ramp_tokens: Tokens | None = None
+    """Length of the ramp from the start of the phase; the end is held after it. A ramp longer than its phase is cut
+    off. Default: the phase's length."""
+    rule: str = "weights"
+    """weights: as written. temperature or unimax: from the sizes of the sources, by their epochs."""
+    sources: list[str] = field(default_factory=list)
+    """Rules only: the sources that are read. Default: all."""
+    temperature: float = 1.0
+    """temperature only: shares go with size ^ (1 / temperature). 1: as the sizes are; higher: more equal."""
+    max_epochs: float | None = None
+    """unimax only: shares as equal as possible while no source is read more often than this in the phase."""
+    replay: ReplayConfig | None = None
+    """A share for general text. Default: none; it is a source like any other."""
+    global_batch_size: Tokens | None = None
+    """Default: train.global_batch_size."""
+    loss_mask_tokens: list[str] = field(default_factory=list)
+    """Tokens that are read but not learnt, such as <think>: their loss does not count. Written as in the tokenizer."""
+    mask: str | None = None
+    """Default: data.mask."""
+    rope_base: float | None = None
+    """Default: model.rope_base."""
+    evaluation: PhaseEvaluationConfig | None = None
+    """An evaluation grid of this phase's own. Default: that of the run."""
 
 
 @dataclass

@@ -69,5 +69,6 @@ WRONG: list[tuple[str, int, list[str], str, str]] = [
     ("unknown verification", 1, ["checkpoint.verify=hash"], "checkpoint.verify", "did you mean hashes"),
     ("no run directory", 1, ["run.dir=''"], "run.dir", "no directory"),
     ("run directory under a file", 1, ["run.dir=run.yaml/run"], "run.dir", "run.yaml is a file"),
+    ("a key that is not carried out", 1, ["data.phases.0.rope_base=1e6"], "data.phases.0.rope_base", "not carried out"),
     ("no ranks", 0, [], "cluster.nodes", "at least one rank"),
 ]  # fmt: skip

@@ -1,0 +1,50 @@
+"""Keys that can be written down but are not carried out yet: refused, so that no run ignores what it was told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from megakor.config.problems import Problem
+from megakor.config.schema import Config, PhaseConfig, SourceConfig
+
+UNBUILT_OF_SOURCES = ("exhausted", "subset", "order")
+UNBUILT_OF_PHASES = (
+    "weights_end",
+    "ramp",
+    "ramp_steps",
+    "ramp_tokens",
+    "rule",
+    "sources",
+    "temperature",
+    "max_epochs",
+    "replay",
+    "global_batch_size",
+    "loss_mask_tokens",
+    "mask",
+    "rope_base",
+    "evaluation",
+)
+
+
+def check_unbuilt(config: Config) -> list[Problem]:
+    """One problem for each such key that is not at its default."""
+    data = config.data
+    sources = [(f"data.sources.{name}", source) for name, source in data.sources.items()]
+    phases = [(f"data.phases.{index}", phase) for index, phase in enumerate(data.phases)]
+    return [
+        *(found for key, source in sources for found in _set(key, source, SourceConfig(), UNBUILT_OF_SOURCES)),
+        *(found for key, phase in phases for found in _set(key, phase, PhaseConfig(), UNBUILT_OF_PHASES)),
+    ]
+
+
+def _set(key: str, given: Any, default: Any, names: tuple[str, ...]) -> list[Problem]:
+    return [
+        Problem(
+            (f"{key}.{name}",),
+            "This key is not carried out yet.",
+            "A run that ignored it would not be what the config says.",
+            "leave it out.",
+        )
+        for name in names
+        if getattr(given, name) != getattr(default, name)
+    ]
