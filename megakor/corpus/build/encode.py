@@ -149,7 +149,7 @@ class _RunBuilder:
             metadata.SOURCE: _names(documents, settings.source_key, settings.source or self._portion.path, rows),
             metadata.LANGUAGE: _names(documents, settings.language_key, settings.language, rows),
             metadata.POSITION: pa.array(documents.positions, pa.int64()),
-            metadata.TEXT_BYTES: pa.array([len(text.encode()) for text in documents.texts], pa.int64()),
+            metadata.TEXT_BYTES: pa.array([_utf8_bytes(text) for text in documents.texts], pa.int64()),
             metadata.CHECKSUM: pa.array(checksums(tokens, lengths)),
         }
         columns |= {name: pa.array(counts.astype(np.int32)) for name, counts in extra.items()}
@@ -191,6 +191,10 @@ def checksums(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     view = np.ascontiguousarray(tokens).view(np.uint8).data
     ends = (np.cumsum(lengths, dtype=np.int64) * tokens.dtype.itemsize).tolist()
     return np.array([zlib.crc32(view[a:b]) for a, b in pairwise([0, *ends])], dtype=np.uint32)
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _names(documents: Documents, key: str | None, constant: str, rows: int) -> pa.Array:

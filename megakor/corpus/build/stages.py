@@ -35,7 +35,7 @@ class Encoding:
         shared = frozenset(load_hashes(self.settings.directory, KNOWN, self.surveyed).tolist())
 
         def encode(task: Task, report: Report) -> dict[str, Any]:
-            engine.begin_task()
+            engine.begin_task(task.portion.byte_stop - task.portion.byte_start)
             result: TaskResult = encode_portion(task.portion, task.name, self.settings, engine, where, shared, report)
             return {**asdict(result), "notes": engine.notes}
 

@@ -10,6 +10,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -65,20 +66,19 @@ class Work(Protocol[TaskTaken]):
 def work_through(
     tasks: Sequence[Task], work: Work[Task], workers: int, listener: Listener
 ) -> Iterator[tuple[Task, Any]]:
-    """Do all tasks; gives each with its result as it is done. With one worker everything happens in this process.
+    """Do all tasks; gives each with its result as it is done. Where one worker is enough, this process does the work.
 
     Raises what a task raises; DataError for a task at which two workers died.
     """
-    if not tasks:
-        return
-    if workers == 1:
+    workers = min(workers, len(tasks))
+    if workers <= 1:
         do = work.start()
         for task in tasks:
             result = do(task, lambda *update: listener.update(0, *update))
             listener.task_done(0)
             yield task, result
         return
-    with _Crew(work, min(workers, len(tasks)), listener) as crew:
+    with _Crew(work, workers, listener) as crew:
         yield from crew.through(tasks)
 
 
@@ -173,16 +173,22 @@ class _Crew(Generic[Task]):
     def _spawn(self, number: int) -> _Worker[Task]:
         context = get_context("spawn")
         here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, self.work), daemon=True)
+        process = context.Process(target=_serve, args=(there,), daemon=True)
         process.start()
         there.close()
+        with suppress(OSError):  # it died while it started: the next message to it says so
+            here.send(self.work)
         return _Worker(number, process, here)
 
 
-def _serve(pipe: Connection, work: Work[Any]) -> None:
-    """A worker: does the tasks that arrive until the pipe closes, as it does when the parent ends."""
+def _serve(pipe: Connection) -> None:
+    """A worker: does the tasks that arrive until the pipe closes, as it does when the parent ends.
+
+    The work comes through the pipe too: a start with long arguments would wait for ever for a child that died in it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
     try:
+        work: Work[Any] = pipe.recv()
         do = work.start()
         while True:
             task = pipe.recv()
