@@ -7,6 +7,7 @@ memory map.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,33 @@ class RowFile:
         if not _sound(row, self.row_tokens):
             raise self._damaged(f"the numbers of row {number:,} do not fit together")
         return row
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """int32 (rows,): tokens of every row, without its padding. Nothing else of the file is read.
+
+        Raises DataError where it is damaged.
+        """
+        try:
+            columns = [self._file.get_batch(n).column("tokens") for n in range(self._file.num_record_batches)]
+            lengths = np.concatenate([np.empty(0, np.int32), *(column.to_numpy() for column in columns)])
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(error) from error
+        if len(lengths) != self.rows or (self.rows and not 0 < lengths.min() <= lengths.max() <= self.row_tokens):
+            raise self._damaged("the lengths of its rows cannot be")
+        return lengths
+
+    @cached_property
+    def documents_begun(self) -> np.ndarray:
+        """int32 (rows,): documents whose first token is in each row. Raises DataError where the file is damaged."""
+        counts = [np.empty(0, np.int32)]
+        for number in range(self._file.num_record_batches):
+            offsets = self._load(number).column("offsets")
+            if offsets.null_count or offsets.values.null_count:
+                raise self._damaged(f"batch {number} has no offsets")
+            begins = np.concatenate(([0], np.cumsum(offsets.values.to_numpy() == 0)))
+            counts.append(np.diff(begins[offsets.offsets.to_numpy()]).astype(np.int32))
+        return np.concatenate(counts)
 
     def _load(self, number: int) -> pa.RecordBatch:
         if number != self._number:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from megakor.data.documents import documents_begun
+from megakor.data.documents import documents_begun, positions_read
 from megakor.data.ledger import read_ledger, surviving
 from megakor.data.source import Source
 
@@ -108,12 +108,12 @@ def _source_total(source: Source, lines: list[Line], windows: dict[int, int]) ->
     total = Total(source.name, source.language, tails=source.tail_tokens)
     total.tokens = sum(line["tokens"] for line in lines if line["use"] == "read")
     total.skipped = sum(line["tokens"] for line in lines if line["use"] == "skipped")
-    total.blocks = (total.tokens + total.skipped) // source.block_length
+    total.blocks = positions_read(lines) // source.block_length
     epoch, generations = max(((line["epoch"], line["generations"]) for line in lines), default=(0, 1))
-    in_epoch = sum(line["tokens"] for line in lines if line["epoch"] == epoch)
+    in_epoch = [line for line in lines if line["epoch"] == epoch]
     total.epoch_tokens = source.epoch_tokens(generations)
-    total.unread = total.epoch_tokens - in_epoch
-    total.epochs = epoch + in_epoch / total.epoch_tokens
+    total.unread = total.epoch_tokens - sum(line["tokens"] for line in in_epoch)
+    total.epochs = epoch + positions_read(in_epoch) / source.epoch_positions(generations)
     total.documents, total.documents_estimated = documents_begun(source, lines, windows)
     return total
 

@@ -82,8 +82,8 @@ def _events(state: dict[str, Any], stream: TokenStream) -> list[str]:
 
 def _place(stream: TokenStream, source_id: str) -> str:
     source, cursor = stream.sources.by_id[source_id], stream.cursors[source_id]
-    read = source.epoch_tokens(cursor.generation) + position_of(source, cursor)
-    return f"{cursor.epoch + read / source.epoch_tokens(cursor.generations):.3f} epochs read"
+    read = source.epoch_positions(cursor.generation) + position_of(source, cursor)
+    return f"{cursor.epoch + read / source.epoch_positions(cursor.generations):.3f} epochs read"
 
 
 def _cap(epochs: float | None) -> str:

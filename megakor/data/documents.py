@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from megakor.corpus.shard import bin_path, idx_path
@@ -43,13 +43,18 @@ def documents_begun(source: Source, lines: list[Line], windows: dict[int, int]) 
     for line in lines:
         stretches[line["epoch"], line["generation"]].append(line)
     for (_, generation), stretch in stretches.items():
-        tokens, whole = sum(line["tokens"] for line in stretch), source.blocks[generation] * source.block_length
-        if tokens < whole and sum(line["rows"] for line in stretch) <= MOST_REPLAYED_ROWS:
+        positions, whole = positions_read(stretch), source.blocks[generation] * source.block_length
+        if positions < whole and sum(line["rows"] for line in stretch) <= MOST_REPLAYED_ROWS:
             count += sum(_begun_in_line(source, line, windows[line["attempt"]]) for line in stretch)
         else:
-            count += round(_begun_in_generation(source, generation) * tokens / whole)
-            estimated |= tokens < whole
+            count += round(_begun_in_generation(source, generation) * positions / whole)
+            estimated |= positions < whole
     return count, estimated
+
+
+def positions_read(lines: Iterable[Line]) -> int:
+    """Positions that ledger lines cover: their tokens, and the padding of rows."""
+    return sum(line["position"][1] - line["position"][0] for line in lines)
 
 
 def _begun_in_line(source: Source, line: Line, window_blocks: int) -> int:
@@ -61,4 +66,4 @@ def _begun_in_generation(source: Source, generation: int) -> int:
     """Documents that begin in the blocks of a generation, outside the tails."""
     length = source.block_length
     shards = source.generations[generation].shards
-    return sum(shard.documents_between(0, blocks_in(shard.tokens, length) * length) for shard in shards)
+    return sum(shard.documents_between(0, blocks_in(shard, length) * length) for shard in shards)

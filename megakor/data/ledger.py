@@ -4,8 +4,9 @@ Lines are only ever appended. There are two kinds:
 
 attempt  the run started or resumed at `tokens`; lists the sources. Everything that earlier attempts wrote past that
          point is superseded: it belongs to weights that were thrown away.
-data     one attempt read one range of one source's order: `position` counts tokens of a generation within an epoch,
-         `clock` is a range of the run's tokens, that of the batches they were in, and `tokens` how many there are.
+data     one attempt read one range of one source's order: `position` counts the order of a generation within an
+         epoch, where each token takes a place and so does the padding of rows; `clock` is a range of the run's tokens,
+         that of the batches they were in, and `tokens` how many there are, without padding.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ def _entries(source: Source, rows: tuple[Row, ...], plan: BatchPlan, attempt: in
         start = position_of(source, row.at)
         last = entries[-1] if entries else None
         if last and (last.epoch, last.generation) == (row.at.epoch, row.at.generation):
-            last.position[1] = start + row.tokens
+            last.position[1] = start + row.positions
             last.tokens += row.tokens
             last.rows += 1
             continue
@@ -191,7 +192,7 @@ def _entries(source: Source, rows: tuple[Row, ...], plan: BatchPlan, attempt: in
                 epoch=row.at.epoch,
                 generation=row.at.generation,
                 generations=row.at.generations,
-                position=[start, start + row.tokens],
+                position=[start, start + row.positions],
                 clock=[plan.start, plan.stop],
                 tokens=row.tokens,
                 rows=1,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
+from types import MappingProxyType
 
 from megakor.errors import DataError
 
@@ -39,12 +41,20 @@ class Mixture:
     carries: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
 
-    def plan(self, weights: Mapping[str, float], rows: int, length: int, left: Mapping[str, int | None]) -> Quotas:
+    def plan(
+        self,
+        weights: Mapping[str, float],
+        rows: int,
+        length: int,
+        left: Mapping[str, int | None],
+        means: Mapping[str, int] = MappingProxyType({}),
+    ) -> Quotas:
         """Divide `rows` rows of `length` tokens; call `settle` when they have been taken.
 
         Args:
             weights: share of each source; those of closed sources go to the others.
             left: rows that each source can still give, None for no limit.
+            means: tokens of an average row of the sources whose rows have padding.
 
         Raises:
             DataExhaustedError: fewer than `rows` rows are left in all.
@@ -54,14 +64,23 @@ class Mixture:
         _check_enough(rows, limits)
         shares = split(SHARE, {source: max(1, int(weight * SHARE)) for source, weight in in_use.items()})
         self._change_members(shares)
-        due = {source: self.carries[source] + shares[source] * rows * length for source in shares}
-        return Quotas(_quotas(due, rows, SHARE * length, limits), shares)
+        sizes = {source: SHARE * means.get(source, length) for source in shares}
+        expected = self._expected(shares, rows, sizes)
+        due = {source: self.carries[source] + shares[source] * expected for source in shares}
+        return Quotas(_quotas(due, rows, sizes, limits), shares)
 
     def settle(self, shares: Mapping[str, int], tokens: Mapping[str, int]) -> None:
         """Book a batch: `tokens` that each source gave."""
         total = sum(tokens.values())
         for source, share in shares.items():
             self.carries[source] += share * total - SHARE * tokens[source]
+
+    def _expected(self, shares: Mapping[str, int], rows: int, sizes: Mapping[str, int]) -> int:
+        """Tokens of a batch of `rows` rows in which every source gets its share and its carry: (carry + share x tokens)
+        / size rows of each, `rows` in all. Carries sum to zero, so rows of one size make `rows` x size."""
+        owed = sum(Fraction(self.carries[source], size) for source, size in sizes.items())
+        of_a_token = sum(Fraction(shares[source], size) for source, size in sizes.items())
+        return int((rows - owed) / of_a_token)
 
     def _change_members(self, shares: Mapping[str, int]) -> None:
         """Let sources in with a carry of zero; drop the carry of those that left and share it among the others."""
@@ -86,17 +105,19 @@ def split(total: int, weights: Mapping[str, int]) -> dict[str, int]:
     return parts
 
 
-def _quotas(due: Mapping[str, int], rows: int, row: int, limits: Mapping[str, int | None]) -> dict[str, int]:
+def _quotas(
+    due: Mapping[str, int], rows: int, sizes: Mapping[str, int], limits: Mapping[str, int | None]
+) -> dict[str, int]:
     """Whole rows for each source, `rows` in all, each going to the source that is owed most among the open ones."""
 
     def clamp(source: str, count: int) -> int:
         limit = limits[source]
         return max(0, count if limit is None else min(count, limit))
 
-    counts = {source: clamp(source, amount // row) for source, amount in due.items()}
+    counts = {source: clamp(source, amount // sizes[source]) for source, amount in due.items()}
 
     def owed(source: str) -> tuple[int, str]:
-        return due[source] - counts[source] * row, source
+        return due[source] - counts[source] * sizes[source], source
 
     while (missing := rows - sum(counts.values())) > 0:
         open_sources = [source for source in due if clamp(source, counts[source] + 1) > counts[source]]

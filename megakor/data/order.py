@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from megakor.data.permutation import permutation
+from megakor.data.row_shard import RowShard
 from megakor.data.source import Piece, Source
 
 
@@ -20,7 +21,7 @@ class Cursor(NamedTuple):
     """The place of the next unread token of a source.
 
     `first` and `blocks` give the open window in permuted blocks of the generation, `cut` the length of its rows and
-    `offset` the tokens already read in it. `generations` is the number of generations open in this epoch.
+    `offset` the positions already read in it. `generations` is the number of generations open in this epoch.
     """
 
     epoch: int
@@ -33,11 +34,20 @@ class Cursor(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The address of `tokens` tokens of the source with id `source`, from a place in its order."""
+    """The address of `tokens` tokens of the source with id `source`, from a place in its order.
+
+    `padding` positions without a token follow them: a row of a regrouped shard is not always full.
+    """
 
     source: str
     at: Cursor
     tokens: int
+    padding: int = 0
+
+    @property
+    def positions(self) -> int:
+        """What it takes of the order."""
+        return self.tokens + self.padding
 
 
 def beginning(source: Source) -> Cursor:
@@ -49,12 +59,20 @@ def next_row(source: Source, at: Cursor, length: int, window_blocks: int) -> tup
     """The next row of at most `length` tokens, and the place after it. Epochs follow each other without end."""
     if at.offset == at.blocks * source.block_length:
         at = _open_window(source, at, length, window_blocks)
-    tokens = min(length, at.blocks * source.block_length - at.offset)
-    return Row(source.id, at, tokens), Cursor(*at[:-1], at.offset + tokens)
+    positions = min(length, at.blocks * source.block_length - at.offset)
+    row, after = Row(source.id, at, positions), Cursor(*at[:-1], at.offset + positions)
+    padding = _padding(source, row) if source.row_tokens else 0
+    return Row(source.id, at, positions - padding, padding), after
+
+
+def _padding(source: Source, row: Row) -> int:
+    (piece,) = pieces_of(source, row)
+    assert isinstance(piece.shard, RowShard) and piece.length == source.row_tokens, "rows are read whole"
+    return piece.shard.padding_at(piece.start)
 
 
 def position_of(source: Source, at: Cursor) -> int:
-    """Tokens of the generation that lie before this place in the epoch."""
+    """Positions of the generation that lie before this place in the epoch."""
     return at.first * source.block_length + at.offset
 
 
@@ -70,7 +88,7 @@ def rows_left(source: Source, at: Cursor, length: int) -> int | None:
 
 
 def tokens_left(source: Source, at: Cursor) -> int | None:
-    """Tokens between this place and the source's cap; None where it has no cap.
+    """Positions between this place and the source's cap; None where it has no cap.
 
     A cap of 1.5 ends in the middle of the second epoch, at a whole block.
     """
@@ -80,12 +98,12 @@ def tokens_left(source: Source, at: Cursor) -> int | None:
     part = Fraction(source.epochs) - whole
     if at.epoch > whole:
         return 0
-    read = source.epoch_tokens(at.generation) + position_of(source, at)
+    read = source.epoch_positions(at.generation) + position_of(source, at)
     if at.epoch == whole:
         return max(0, _part_of_epoch(source, at.generations, part) - read)
     later = len(source.generations)
-    epochs_between = (whole - at.epoch - 1) * source.epoch_tokens(later)
-    return source.epoch_tokens(at.generations) - read + epochs_between + _part_of_epoch(source, later, part)
+    epochs_between = (whole - at.epoch - 1) * source.epoch_positions(later)
+    return source.epoch_positions(at.generations) - read + epochs_between + _part_of_epoch(source, later, part)
 
 
 def pieces_of(source: Source, row: Row) -> list[Piece]:
@@ -95,7 +113,7 @@ def pieces_of(source: Source, row: Row) -> list[Piece]:
     generation = source.generations[at.generation]
     blocks = permutation(generation.blocks, source.seed, source.id, at.generation, at.epoch, "blocks")
     pieces: list[Piece] = []
-    position, stop = at.offset, at.offset + row.tokens
+    position, stop = at.offset, at.offset + row.positions
     while position < stop:
         number, inside = divmod(position, at.cut)
         block, part = divmod(_cut_row(source, at, number, rows_per_block), rows_per_block)

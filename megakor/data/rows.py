@@ -11,8 +11,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from megakor.data.piece_text import read_piece
 from megakor.data.source import Piece
-from megakor.errors import ConfigError, DataError
+from megakor.errors import ConfigError
 
 PADDING_SEGMENT = -1
 _Row = TypeVar("_Row")
@@ -47,32 +48,38 @@ def read_rows(
     sequence_length: int,
     mask: str = "document",
     vocabulary_size: int | None = None,
+    unlearnt: Sequence[int] = (),
 ) -> RowBatch:
     """Read rows into arrays; None stands for a row of padding.
 
     Args:
         sources: where the rows come from.
-        mask: "document": a segment ends with its document, and the label that crosses into the next document does not
-            count, since nothing says which document comes next. "none": a row is one segment and every label counts.
+        mask: which segments a row has. A label counts where it is in its token's own segment: nothing says what the
+            next one begins with. "document": a segment ends with its document; in rows made by `megakor corpus
+            regroup`, where their row file says: a cross-lingual group is one segment. "isolated": a segment ends with
+            its document, whatever the row file says. "none": a row is one segment.
         vocabulary_size: token ids at or above it are refused.
+        unlearnt: labels with these ids do not count.
 
     Raises:
-        DataError: a token id does not fit the vocabulary.
+        DataError: a token id does not fit the vocabulary, or a file is damaged.
     """
     batch = _padding(len(rows), sequence_length)
     for number, row in enumerate(rows):
         start, segment = 0, 0
         for piece in sources.locate(row) if row is not None else ():
-            stop = start + piece.length
-            _read_piece(batch, number, slice(start, stop), piece, vocabulary_size)
-            boundaries = _boundaries(piece, mask)
-            segments = np.searchsorted(boundaries, np.arange(piece.length), side="right")
-            batch.segments_BS[number, start:stop] = segment + segments
-            batch.loss_mask_BS[number, start + boundaries - 1] = 0.0
-            start, segment = stop, segment + int(segments[-1]) + 1
+            text = read_piece(piece, mask, vocabulary_size)
+            stop = start + len(text.tokens)
+            batch.tokens_BS[number, start:stop] = text.tokens
+            batch.labels_BS[number, start:stop] = text.labels
+            batch.loss_mask_BS[number, start:stop] = text.counts
+            batch.segments_BS[number, start:stop] = segment + text.segments
+            start, segment = stop, segment + int(text.segments[-1]) + 1
         if mask == "none":
             batch.segments_BS[number, :start] = 0
         batch.positions_BS[number] = _positions(batch.segments_BS[number])
+    if unlearnt:
+        batch.loss_mask_BS[np.isin(batch.labels_BS, unlearnt)] = 0.0
     return batch
 
 
@@ -104,26 +111,6 @@ def _padding(rows: int, length: int) -> RowBatch:
         segments_BS=np.full(shape, PADDING_SEGMENT, np.int32),
         positions_BS=np.zeros(shape, np.int64),
     )
-
-
-def _read_piece(batch: RowBatch, number: int, place: slice, piece: Piece, vocabulary_size: int | None) -> None:
-    ids = piece.shard.read(piece.start, piece.length + 1)
-    if vocabulary_size is not None and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary_size:
-        raise DataError(
-            f"{piece.shard.prefix}.bin has token ids {int(ids.min())} to {int(ids.max())} between tokens "
-            f"{piece.start:,} and {piece.start + piece.length:,}, but the vocabulary has {vocabulary_size:,}: the "
-            "shard was made with another tokenizer than data.tokenizer."
-        )
-    batch.tokens_BS[number, place] = ids[:-1]
-    batch.labels_BS[number, place] = ids[1:]
-    batch.loss_mask_BS[number, place] = 1.0
-
-
-def _boundaries(piece: Piece, mask: str) -> np.ndarray:
-    """Where documents begin after the piece's first token, up to and including its last label; from 1 to length."""
-    if mask == "none":
-        return np.empty(0, np.int64)
-    return piece.shard.boundaries(piece.start, piece.start + piece.length + 1) - piece.start
 
 
 def _positions(segments_S: np.ndarray) -> np.ndarray:

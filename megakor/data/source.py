@@ -3,6 +3,9 @@
 Blocks are cut in file order, never cross a shard, and leave one token of the shard after them, because the label of a
 block's last token is the token that follows. What is left at the end of a shard, its tail, is never read; the ledger
 says how much it is.
+
+The blocks of a regrouped shard are its rows. They have padding, so that there are more positions than tokens; in all
+other text each position is a token.
 """
 
 from __future__ import annotations
@@ -15,11 +18,15 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from megakor.corpus.shard import ShardHeader, ShardReader
+from megakor.corpus.shard import ShardReader
+from megakor.data.row_shard import RowShard, shard_from_json
 
 
 class Piece(NamedTuple):
-    """`length` consecutive tokens of a shard from offset `start`; the token after them is there too, as a label."""
+    """`length` consecutive tokens of a shard from offset `start`; the token after them is there too, as a label.
+
+    Of a `RowShard`, a whole row.
+    """
 
     shard: ShardReader
     start: int
@@ -36,7 +43,7 @@ class Generation:
     @cached_property
     def first_blocks(self) -> list[int]:
         """Number of the first block of each shard, and the number of blocks."""
-        return list(accumulate((blocks_in(shard.tokens, self.block_length) for shard in self.shards), initial=0))
+        return list(accumulate((blocks_in(shard, self.block_length) for shard in self.shards), initial=0))
 
     @property
     def blocks(self) -> int:
@@ -47,6 +54,12 @@ class Generation:
         """The shard of a block, and the token offset at which the block begins there."""
         shard = bisect_right(self.first_blocks, block) - 1
         return self.shards[shard], (block - self.first_blocks[shard]) * self.block_length
+
+    @cached_property
+    def real_tokens(self) -> int:
+        """Tokens of all its blocks, without padding."""
+        positions = self.blocks * self.block_length
+        return positions - sum(shard.tokens - shard.real_tokens for shard in self.shards if isinstance(shard, RowShard))
 
     @cached_property
     def tail_tokens(self) -> int:
@@ -90,9 +103,25 @@ class Source:
         """Tokens that no epoch reads."""
         return sum(generation.tail_tokens for generation in self.generations)
 
-    def epoch_tokens(self, generations: int) -> int:
-        """Tokens of an epoch in which the first `generations` generations are open."""
+    @cached_property
+    def row_tokens(self) -> int | None:
+        """Length of the rows, where the shards are regrouped ones; else None: blocks are cut to any length."""
+        first = self.generations[0].shards[0]
+        return first.row_tokens if isinstance(first, RowShard) else None
+
+    @property
+    def mean_row(self) -> int:
+        """Tokens of an average block, of which padding takes a part where blocks are rows."""
+        generations = len(self.generations)
+        return round(self.epoch_tokens(generations) / sum(self.blocks))
+
+    def epoch_positions(self, generations: int) -> int:
+        """Positions of an epoch in which the first `generations` generations are open."""
         return sum(self.blocks[:generations]) * self.block_length
+
+    def epoch_tokens(self, generations: int) -> int:
+        """Tokens of such an epoch."""
+        return sum(generation.real_tokens for generation in self.generations[:generations])
 
     def shards(self) -> list[ShardReader]:
         """Those of every generation, in order."""
@@ -114,22 +143,26 @@ class Source:
     def from_description(cls, fields: dict[str, Any], seed: int, block_length: int) -> Source:
         """The way back from `describe`."""
         generations = tuple(
-            Generation(tuple(_reader(header) for header in headers), block_length) for headers in fields["generations"]
+            make_generation([shard_from_json(header) for header in headers], block_length)
+            for headers in fields["generations"]
         )
         return cls(fields["name"], fields["language"], tuple(fields["tags"]), fields["epochs"], generations, seed)
 
 
-def blocks_in(tokens: int, block_length: int) -> int:
-    """Blocks of a shard: each of them needs one more token behind it."""
-    return max(tokens - 1, 0) // block_length
+def blocks_in(shard: ShardReader, block_length: int) -> int:
+    """Blocks of a shard: its rows, or as many as have one more token behind them."""
+    if isinstance(shard, RowShard):
+        return shard.rows
+    return max(shard.tokens - 1, 0) // block_length
+
+
+def make_generation(shards: Sequence[ShardReader], block_length: int) -> Generation:
+    """Shards in blocks of this length; in their own rows if they are regrouped."""
+    rows = shards[0].row_tokens if isinstance(shards[0], RowShard) else block_length
+    return Generation(tuple(shards), rows)
 
 
 def regroup(source: Source, groups: Sequence[Sequence[ShardReader]]) -> Source:
     """The same source with its shards grouped into these generations."""
     generations = tuple(Generation(tuple(shards), source.block_length) for shards in groups)
     return Source(source.name, source.language, source.tags, source.epochs, generations, source.seed)
-
-
-def _reader(header: dict[str, Any]) -> ShardReader:
-    parsed = ShardHeader.from_json(header)
-    return ShardReader(parsed.prefix, parsed)

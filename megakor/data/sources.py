@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from megakor.config.schema import Config, SourceConfig
 from megakor.corpus.manifest import VALIDATION_SUFFIX, Manifest, read_manifest
+from megakor.corpus.row_file import SUFFIX
 from megakor.corpus.shard import ShardReader, bin_path, idx_path
 from megakor.data.order import Row, pieces_of
-from megakor.data.source import Generation, Piece, Source
+from megakor.data.row_shard import RowShard, has_rows, open_shard
+from megakor.data.source import Piece, Source, make_generation
 from megakor.errors import DataError
 
 
@@ -88,8 +90,9 @@ def open_sources(config: Config, block_length: int, tokenizer_sha256: str | None
         prefixes = shard_prefixes(name, described)
         for prefix in prefixes:
             notes += check_manifest(name, prefix, tokenizer_sha256)
-        shards = tuple(ShardReader(prefix) for prefix in prefixes)
-        generation = Generation(shards, block_length)
+        shards = [open_shard(prefix) for prefix in prefixes]
+        _check_alike(name, shards)
+        generation = make_generation(shards, block_length)
         language, tags = described.language, tuple(described.tags)
         opened.append(Source(name, language, tags, described.epochs, (generation,), config.run.seed))
     return collect_sources(opened, config.run.seed, block_length, tuple(notes))
@@ -105,6 +108,19 @@ def shard_prefixes(name: str, source: SourceConfig) -> list[Path]:
     if not training:
         raise DataError(f"data.sources.{name}.path: {path} is a directory without shards (no .idx file in it).")
     return training
+
+
+def _check_alike(name: str, shards: Sequence[ShardReader]) -> None:
+    """Either every shard of a source has rows, all of one length, or none has."""
+    first = shards[0]
+    for shard in shards[1:]:
+        lengths = [one.row_tokens if isinstance(one, RowShard) else None for one in (first, shard)]
+        if lengths[0] != lengths[1]:
+            kinds = [f"rows of {length:,} tokens" if length else "no rows" for length in lengths]
+            raise DataError(
+                f"data.sources.{name}: {first.prefix} has {kinds[0]}, {shard.prefix} has {kinds[1]}. They are read in "
+                "different ways: make them two sources, or regroup all of it alike."
+            )
 
 
 def check_manifest(name: str, prefix: Path, tokenizer_sha256: str | None) -> list[str]:
@@ -134,8 +150,8 @@ def check_shard(place: str, prefix: Path, manifest: Manifest, tokenizer_sha256: 
                 f"{place}: {path} has {path.stat().st_size:,} bytes, {size:,} by its manifest {prefix.name}.json: they "
                 "belong to different builds, or one was copied in part. Copy or build the shard again."
             )
-    if manifest.padding_tokens:
+    if SUFFIX.removeprefix(".") in manifest.checksums and not has_rows(prefix):
         raise DataError(
-            f"{place}: {prefix} holds rows with padding, made by `megakor corpus regroup`. Training does not read rows "
-            "yet and would learn the padding; use the shards that it was made from."
+            f"{place}: {prefix} was made by `megakor corpus regroup`, but {prefix.name}{SUFFIX} is missing: without it "
+            "nothing says what is padding and where documents begin. Copy it too."
         )

@@ -72,8 +72,9 @@ class TokenStream:
     """
 
     def __init__(self, sources: Sources, schedule: Schedule, window_blocks: int) -> None:
-        _check_lengths(schedule, sources.block_length)
+        _check_lengths(schedule, sources)
         self.sources = sources
+        self._means = {source.id: source.mean_row for source in sources if source.row_tokens}
         self.schedule = schedule
         self.window_blocks = window_blocks
         self.tokens_consumed = 0
@@ -93,7 +94,8 @@ class TokenStream:
         phase = self.schedule.phase_at(start)
         rows = self.schedule.batch_tokens_at(start) // phase.sequence_length
         weights = {source.id: phase.weights.get(source.name, 0.0) for source in self.sources}
-        quotas = self.mixture.plan(weights, rows, phase.sequence_length, self._rows_left(phase.sequence_length))
+        left = self._rows_left(phase.sequence_length)
+        quotas = self.mixture.plan(weights, rows, phase.sequence_length, left, self._means)
         taken = {source: self._take(source, count, phase.sequence_length) for source, count in quotas.rows.items()}
         given = {source: sum(row.tokens for row in rows_taken) for source, rows_taken in taken.items()}
         self.mixture.settle(quotas.shares, given)
@@ -191,8 +193,16 @@ class TokenStream:
         return {"carry": mixture.carries.get(source_id), "dropped_carry": mixture.dropped.get(source_id, 0)}
 
 
-def _check_lengths(schedule: Schedule, block_length: int) -> None:
+def _check_lengths(schedule: Schedule, sources: Sources) -> None:
+    block_length = sources.block_length
     for span in schedule.phases:
+        for source in sources:
+            if source.row_tokens not in (None, span.sequence_length) and span.weights.get(source.name):
+                raise ConfigError(
+                    f"phase '{span.name}': its sequence length is {span.sequence_length:,}, but the source "
+                    f"'{source.name}' has rows of {source.row_tokens:,} tokens, which are read whole. Set the phase's "
+                    f"sequence_length to {source.row_tokens}, or regroup with --row-tokens {span.sequence_length}."
+                )
         ratio, rest = divmod(block_length, span.sequence_length)
         if rest or ratio & (ratio - 1) or not ratio:
             raise ConfigError(

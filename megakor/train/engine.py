@@ -39,7 +39,7 @@ class StepResult:
 
 @dataclass
 class Engine:
-    """A model on this rank's part of a layout, with its optimizer. `train_step`, `gradients` and `evaluate` are collective."""
+    """A model on this rank's part of a layout, with its optimizer. What runs the model is collective."""
 
     device: Device
     topology: Topology

@@ -30,9 +30,7 @@ def test_an_epoch_reads_every_block_once(shards: list[int], window: int, length:
         for offset in range(piece.length)
     ]
     expected = [
-        (str(shard.prefix), offset)
-        for shard in source.shards()
-        for offset in range(blocks_in(shard.tokens, BLOCK) * BLOCK)
+        (str(shard.prefix), offset) for shard in source.shards() for offset in range(blocks_in(shard, BLOCK) * BLOCK)
     ]
     assert sorted(tokens) == sorted(expected)
 

@@ -65,10 +65,10 @@ def test_a_shard_of_another_size_than_its_manifest_says_is_refused(tmp_path: Pat
         open_sources(config_of(ko=tmp_path / "ko"), 16)
 
 
-def test_rows_with_padding_are_refused_for_now(tmp_path: Path) -> None:
+def test_a_regrouped_shard_without_its_row_file_is_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / "ko", [[1] * 40])
-    write_manifest(tmp_path / "ko", dataclasses.replace(MANIFEST, padding_tokens=8))
-    with pytest.raises(DataError, match="rows with padding"):
+    write_manifest(tmp_path / "ko", dataclasses.replace(MANIFEST, padding_tokens=8, checksums={"rows.arrow": "0" * 64}))
+    with pytest.raises(DataError, match=r"made by `megakor corpus regroup`, but ko\.rows\.arrow is missing"):
         open_sources(config_of(ko=tmp_path / "ko"), 16)
 
 
