@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def main() -> None:
                             path.name,
                             pieces,
                             f"{engine} {installed_version(engine)}",
-                            *_run(world, engine, len(options.text)),
+                            *_run(world, engine, list(options.text)),
                         )
                     )
                     print("  ".join(rows[-1]), file=sys.stderr, flush=True)
@@ -67,15 +67,15 @@ def main() -> None:
 _HEADINGS = ("texts", "mismatches", "failures", "loaded MB", "peak MB")
 
 
-def _run(world: Path, engine: str, languages: int) -> tuple[str, ...]:
+def _run(world: Path, engine: str, languages: Sequence[str]) -> tuple[str, ...]:
     command = [sys.executable, __file__, "--measure", str(world), engine]
     found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     if "refused" in found:
         print(f"{world.name}, {engine}: {found['refused']}", file=sys.stderr)
-        return "refused", *[""] * (len(_HEADINGS) - 1 + languages)
+        return "refused", *[""] * (len(_HEADINGS) - 1 + len(languages))
     counts = (f"{found[name]:,}" for name in ("texts", "mismatches", "failures"))
     sizes = (f"{found[name]:.0f}" for name in ("loaded", "peak"))
-    return *counts, *sizes, *(f"{speed:.1f}" for speed in found["speeds"].values())
+    return *counts, *sizes, *(f"{speed:.1f}" for speed in map(found["speeds"].get, languages))
 
 
 def measure(world: str, name: str) -> dict[str, object]:

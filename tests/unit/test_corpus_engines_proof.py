@@ -97,8 +97,13 @@ def test_gigatoken_forgets_its_words_without_a_change_of_ids(tmp_path: Path, mon
     texts = small_texts(50)
     before = engine.encode(texts)[0].tolist()
     loads: list[int] = []
-    plain = gigatoken.GigatokenEngine._load
-    monkeypatch.setattr(gigatoken.GigatokenEngine, "_load", lambda self: (loads.append(1), plain(self)))
+    load = gigatoken.GigatokenEngine._load
+
+    def counted(self: gigatoken.GigatokenEngine) -> None:
+        loads.append(1)
+        load(self)
+
+    monkeypatch.setattr(gigatoken.GigatokenEngine, "_load", counted)
     monkeypatch.setattr(gigatoken, "_KEPT_BYTES", -(1 << 40))
     assert engine.encode(texts)[0].tolist() == before
     assert engine.name == "gigatoken" and loads
