@@ -27,22 +27,24 @@ _SECONDS = 120.0
 def prove(name: str, tokenizer: Path, sample: Sequence[str]) -> str | None:
     """None if the engine gives the reference's ids on the sample and the adversarial texts; otherwise the reason."""
     context = get_context("spawn")
-    answers, answer = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(answer, name, tokenizer, bounded(sample)), daemon=True)
+    here, there = context.Pipe()
+    # The sample goes through the pipe: a start with long arguments would wait for ever for a child that died in it.
+    process = context.Process(target=_answer, args=(there,), daemon=True)
     process.start()
-    answer.close()
+    there.close()
     try:
-        if not answers.poll(_SECONDS):
+        here.send((name, tokenizer, bounded(sample)))
+        if not here.poll(_SECONDS):
             return f"it did not finish the proof in {_SECONDS:.0f} seconds"
-        reason: str | None = answers.recv()
+        reason: str | None = here.recv()
         return reason
-    except EOFError:
+    except (EOFError, OSError):
         process.join()
         return f"it crashed in the proof (exit code {process.exitcode})"
     finally:
         process.kill()
         process.join()
-        answers.close()
+        here.close()
 
 
 def bounded(sample: Sequence[str]) -> list[str]:
@@ -65,14 +67,14 @@ def spelt_tokens(encoder: tokenizers.Tokenizer, count: int = _VOCABULARY_SAMPLE)
     return added + encoder.decode_batch([[token] for token in ids], skip_special_tokens=False)
 
 
-def _answer(answer: Connection, name: str, tokenizer: Path, sample: list[str]) -> None:
+def _answer(pipe: Connection) -> None:
     use_one_thread()
     try:
-        check(name, tokenizer, sample)
-        answer.send(None)
+        check(*pipe.recv())
+        pipe.send(None)
     except EngineFailureError as failure:
-        answer.send(str(failure))
-    answer.close()
+        pipe.send(str(failure))
+    pipe.close()
 
 
 def check(name: str, tokenizer: Path, sample: list[str]) -> None:
