@@ -28,6 +28,10 @@ class PhaseSpan:
     """Share of each source in tokens; the sum is 1, and sources of weight zero are left out."""
     sequence_length: int
     lr: LrConfig | None = None
+    mask: str = "document"
+    loss_mask_tokens: tuple[str, ...] = ()
+    """Tokens, as written in the tokenizer, whose loss does not count."""
+    rope_base: float = 10_000.0
 
     @property
     def tokens(self) -> int:
@@ -36,7 +40,16 @@ class PhaseSpan:
 
     def describe(self) -> dict[str, Any]:
         """What decides the data of a batch in this phase, as JSON."""
-        return {"phase": self.name, "weights": dict(self.weights), "sequence_length": self.sequence_length}
+        fields: dict[str, Any] = {
+            "phase": self.name,
+            "weights": dict(self.weights),
+            "sequence_length": self.sequence_length,
+        }
+        if self.mask != "document":
+            fields["mask"] = self.mask
+        if self.loss_mask_tokens:
+            fields["loss_mask_tokens"] = list(self.loss_mask_tokens)
+        return fields
 
     @property
     def hash(self) -> str:
@@ -53,7 +66,12 @@ def phases_of(config: Config) -> tuple[PhaseSpan, ...]:
     for index, phase in enumerate(phases):
         stop = max(config.train.tokens, start) if phase.tokens is None else start + phase.tokens
         length = phase.sequence_length or config.train.sequence_length
-        spans.append(PhaseSpan(index, phase.name, start, stop, _shares(phase.weights), length, phase.lr))
+        own = {
+            "mask": phase.mask or config.data.mask,
+            "loss_mask_tokens": tuple(phase.loss_mask_tokens),
+            "rope_base": phase.rope_base or config.model.rope_base,
+        }
+        spans.append(PhaseSpan(index, phase.name, start, stop, _shares(phase.weights), length, phase.lr, **own))
         start = stop
     return tuple(spans)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from megakor.data.order import position_of
@@ -22,6 +23,15 @@ class Difference:
     def changed(self) -> dict[str, tuple[str, str]]:
         """The settings that are not as they were."""
         return {key: pair for key, pair in self.settings.items() if pair[0] != pair[1]}
+
+    def with_model(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> Difference:
+        """This difference, and the keys of the model in `after` whose values change with it."""
+        changes = {
+            f"model.{key}": (str(before.get(key)), str(value))
+            for key, value in after.items()
+            if before.get(key) != value
+        }
+        return replace(self, settings={**self.settings, **changes})
 
     def text(self, lr_before: float | None = None, lr_after: float | None = None) -> str:
         """A few lines for the console: what changes, with an arrow, then what stays, then each source."""

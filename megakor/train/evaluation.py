@@ -7,11 +7,13 @@ from pathlib import Path
 
 import torch
 
+from megakor.config.phases import sequence_lengths
 from megakor.config.schema import Config
 from megakor.corpus.manifest import VALIDATION_SUFFIX
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.data.rows import read_rows, rows_of_rank
 from megakor.data.validation import ValidationSet, open_validation
+from megakor.errors import DataError
 from megakor.model.transformer_config import parameter_dtype
 from megakor.report.records import ValidationRecord
 from megakor.train.engine import Engine
@@ -77,7 +79,13 @@ def crosses(every: int | None, before: int, after: int) -> bool:
 
 
 def _prepare(found: ValidationSet, config: Config, engine: Engine, tokenizer: Tokenizer) -> _Prepared:
-    topology, length = engine.topology, config.train.sequence_length
+    topology, length = engine.topology, found.row_length(config.train.sequence_length)
+    if length not in {config.train.sequence_length, *sequence_lengths(config)}:
+        raise DataError(
+            f"validation of '{found.name}': {found.shard.prefix} has rows of {length:,} tokens, which are read whole, "
+            "and no phase has that sequence length. Regroup it to one of "
+            f"{', '.join(map(str, sequence_lengths(config)))} tokens a row, or set a plain shard as its validation."
+        )
     rows = found.rows(config.evaluation.tokens, length)
     vocabulary = config.model.vocabulary_size
     whole = read_rows(found, rows, length, config.data.mask, vocabulary)

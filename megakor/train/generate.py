@@ -61,6 +61,8 @@ def _load_weights(engine: Engine, directory: Path, config: Config) -> None:
     if choice is None:
         raise DataError(f"{directory / 'checkpoints'} holds no checkpoint yet; train the run first.")
     restore_model(engine, checkpoints.load(choice.checkpoint, model_state(engine)))
+    in_force = choice.checkpoint.json_state().get("model", {})  # a phase may have had a RoPE base of its own
+    engine.use_rope_base(in_force.get("rope_base", config.model.rope_base))
 
 
 def _continue(

@@ -90,12 +90,13 @@ def train(run: Run, plan: BatchPlan) -> None:
     config, engine = run.config, run.engine
     topology = engine.topology
     mine = rows_of_rank(plan.rows, topology.data_rank, topology.data_size, config.train.micro_batch_size)
+    phase, vocabulary = plan.phase, config.model.vocabulary_size
+    unlearnt = [run.unlearnt[token] for token in phase.loss_mask_tokens]
     rows = [
-        read_rows(run.stream.sources, group, plan.sequence_length, config.data.mask, config.model.vocabulary_size)
-        for group in mine
+        read_rows(run.stream.sources, group, plan.sequence_length, phase.mask, vocabulary, unlearnt) for group in mine
     ]
-    dtype = parameter_dtype(config.train.precision)
-    batches = micro_batches(rows, config.data.mask, engine.device, topology, dtype)
+    batches = micro_batches(rows, phase.mask, engine.device, topology, parameter_dtype(config.train.precision))
+    engine.use_rope_base(phase.rope_base)
     rate = run.learning_rate.at(plan.start)
     result = engine.train_step(batches, rate)
     run.step += 1

@@ -43,7 +43,7 @@ def micro_batches(
 
     Args:
         batches: the micro-batches of this data-parallel rank for one step, as whole rows.
-        mask: "document" or "none".
+        mask: as the rows were read; "none" leaves their segments out.
         dtype: of the activations; an additive mask has it too.
     """
     if device.kind == "cpu":
@@ -55,7 +55,7 @@ def micro_batches(
 def _dense(rows: RowBatch, mask: str, topology: Topology, dtype: torch.dtype) -> MicroBatch:
     length, size = rows.tokens_BS.shape[1], topology.context_size
     own_S = context_positions(length, topology.context_rank, size)
-    segments_BT = torch.from_numpy(rows.segments_BS) if mask == "document" else None
+    segments_BT = torch.from_numpy(rows.segments_BS) if mask != "none" else None
 
     def own(whole_BT: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(whole_BT)[:, own_S].contiguous()

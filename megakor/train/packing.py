@@ -59,11 +59,11 @@ def packings(batches: Sequence[RowBatch], mask: str, context_size: int, tensor_s
 
 
 def _segment_starts(batch: RowBatch, mask: str) -> np.ndarray:
-    """Indices into the flattened rows at which a segment starts: every row does, and with document masks every
-    document."""
+    """Indices into the flattened rows at which a segment starts: every row does, and unless there is no mask
+    every document or group."""
     starts_BS = np.zeros(batch.segments_BS.shape, dtype=bool)
     starts_BS[:, 0] = True
-    if mask == "document":
+    if mask != "none":
         starts_BS[:, 1:] = batch.segments_BS[:, 1:] != batch.segments_BS[:, :-1]
     return np.flatnonzero(starts_BS.reshape(-1))
 

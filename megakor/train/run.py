@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from megakor.checkpoint.manager import CheckpointManager, Policy
-from megakor.config.schema import Config
+from megakor.config.parameters import WITHOUT_WEIGHTS
+from megakor.config.schema import Config, ModelConfig
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.curriculum.schedule import Schedule
 from megakor.data.ledger import LedgerWriter
 from megakor.data.start import compile_table, start_stream
 from megakor.data.stream import TokenStream
+from megakor.data.unlearnt import unlearnt_ids
 from megakor.parallel.device import Device
 from megakor.parallel.first_rank import on_first_rank, shared_from_first_rank
 from megakor.parallel.topology import Topology
@@ -38,6 +41,8 @@ class Run:
     evaluator: Evaluator
     checkpoints: CheckpointManager
     reporter: Reporter
+    unlearnt: Mapping[str, int]
+    """Ids of the tokens that phases read without a loss."""
     ledger: LedgerWriter | None
     """On rank 0 only."""
     step: int = 0
@@ -47,7 +52,12 @@ class Run:
         if self.ledger is not None:
             self.ledger.flush()
         tokens = self.stream.tokens_consumed
-        state = {"step": self.step, "stream": self.stream.state_dict(), "lr": self.learning_rate.at(tokens)}
+        state = {
+            "step": self.step,
+            "stream": self.stream.state_dict(),
+            "lr": self.learning_rate.at(tokens),
+            "model": _without_weights(self.engine.model),
+        }
         self.checkpoints.save(self.step, tokens, sharded_state(self.engine, loading=False), state, final=final)
 
 
@@ -60,6 +70,7 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
     directory = Path(config.run.dir)
     on_first_rank(lambda: _prepare_directory(directory))
     tokenizer = Tokenizer.load(config.data.tokenizer)
+    unlearnt = unlearnt_ids(config, tokenizer)
     schedule = Schedule.compile(config)
     rate = LearningRate.from_config(config, schedule.phases)
     reporter = _reporter(directory, config, device, topology, tokenizer)
@@ -67,8 +78,10 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         checkpoints = _checkpoints(directory, config, topology, reporter)
         choice = checkpoints.newest()
         saved = choice.checkpoint.json_state() if choice is not None else None
-        stream = _open_stream(config, tokenizer, saved, rate, topology)
+        model = choice.checkpoint.manifest.model if choice is not None else {}
+        stream = _open_stream(config, tokenizer, saved, rate, topology, model)
         engine = build_engine(config, device, topology, schedule.longest_sequence)
+        engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
         if choice is not None and saved is not None:
             loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
             restore_state(engine, loaded, saved["step"])
@@ -79,7 +92,7 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         reporter.close()
         raise
     step = saved["step"] if saved else 0
-    return Run(config, engine, schedule, rate, stream, evaluator, checkpoints, reporter, ledger, step)
+    return Run(config, engine, schedule, rate, stream, evaluator, checkpoints, reporter, unlearnt, ledger, step)
 
 
 def _prepare_directory(directory: Path) -> None:
@@ -88,15 +101,27 @@ def _prepare_directory(directory: Path) -> None:
 
 
 def _open_stream(
-    config: Config, tokenizer: Tokenizer, saved: dict[str, Any] | None, rate: LearningRate, topology: Topology
+    config: Config,
+    tokenizer: Tokenizer,
+    saved: dict[str, Any] | None,
+    rate: LearningRate,
+    topology: Topology,
+    model: Mapping[str, Any],
 ) -> TokenStream:
-    """Rank 0 looks at the files; the others get its table."""
+    """Rank 0 looks at the files; the others get its table. `model` is that of the checkpoint."""
     past = saved["stream"] if saved is not None else None
     table = shared_from_first_rank(lambda: compile_table(config, tokenizer.sha256, past))
     stream, difference = start_stream(config, table, past)
     if difference is not None and saved is not None and topology.rank == 0:
+        now = replace(config.model, rope_base=stream.schedule.phase_at(stream.tokens_consumed).rope_base)
+        difference = difference.with_model(saved.get("model", model), _without_weights(now))
         print(difference.text(saved["lr"], rate.at(stream.tokens_consumed)), flush=True)
     return stream
+
+
+def _without_weights(model: ModelConfig) -> dict[str, Any]:
+    """What of the model may change on the way."""
+    return {key: value for key, value in asdict(model).items() if key in WITHOUT_WEIGHTS}
 
 
 def _checkpoints(directory: Path, config: Config, topology: Topology, reporter: Reporter) -> CheckpointManager:

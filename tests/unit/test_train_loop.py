@@ -99,7 +99,12 @@ def test_a_checkpoint_that_is_still_being_written_survives_a_divergence(
     topology = SimpleNamespace(data_rank=0, data_size=1)
     run: Any = SimpleNamespace(
         config=Config(),
-        engine=SimpleNamespace(topology=topology, device=None, train_step=lambda batches, rate: result),
+        engine=SimpleNamespace(
+            topology=topology,
+            device=None,
+            train_step=lambda batches, rate: result,
+            use_rope_base=lambda base: None,
+        ),
         stream=SimpleNamespace(sources=None),
         learning_rate=SimpleNamespace(at=lambda tokens: 0.1),
         ledger=None,
@@ -109,7 +114,8 @@ def test_a_checkpoint_that_is_still_being_written_survives_a_divergence(
     )
     monkeypatch.setattr(loop, "micro_batches", lambda *_: [])
     monkeypatch.setattr(loop, "_record", lambda *_: None)
-    plan: Any = SimpleNamespace(rows=(), start=0, stop=BATCH, sequence_length=10)
+    phase = SimpleNamespace(mask="document", loss_mask_tokens=(), rope_base=1e4)
+    plan: Any = SimpleNamespace(rows=(), start=0, stop=BATCH, sequence_length=10, phase=phase)
     with pytest.raises(DivergedError, match="step 4 at 100 tokens"):
         loop.train(run, plan)
     assert waited == [True]
