@@ -8,10 +8,13 @@ from pathlib import Path
 from megakor.config.check_batch import check_batch
 from megakor.config.check_data import check_data
 from megakor.config.check_device import check_device
+from megakor.config.check_mixture import check_mixture
 from megakor.config.check_model import check_model
 from megakor.config.check_output import check_output
 from megakor.config.check_parallel import check_parallel
+from megakor.config.check_ramp import check_ramps
 from megakor.config.check_rates import check_rates
+from megakor.config.check_replay import check_replay
 from megakor.config.check_unbuilt import check_unbuilt
 from megakor.config.check_values import wrong_values
 from megakor.config.data_paths import missing_data
@@ -38,6 +41,9 @@ def check(config: Config, world_size: int, cuda_available: bool | None = None) -
         *check_device(mended, cuda_available),
         *check_rates(mended),
         *check_data(mended),
+        *check_mixture(mended),
+        *check_ramps(mended),
+        *check_replay(mended),
         *check_output(mended),
         *check_unbuilt(mended),
     ]

@@ -9,6 +9,7 @@ from megakor.config.layout import (
     data_parallel_size,
     micro_batches,
     model_parallel_size,
+    rows_quantum,
 )
 from megakor.config.phases import phases_of, sequence_lengths
 from megakor.config.problems import Problem
@@ -22,7 +23,7 @@ def check_batch(config: Config, world_size: int) -> list[Problem]:
     lengths = _lengths(config)
     if lengths or world_size % model_parallel_size(config):
         return lengths
-    batch = [*_global_batch(config, world_size), *_ramp(config, world_size)]
+    batch = [*_global_batch(config, world_size), *_phase_batches(config, world_size), *_ramp(config, world_size)]
     return batch or [*_interleaving(config, world_size), *_bubble(config, world_size), *_short_run(config)]
 
 
@@ -72,11 +73,38 @@ def _global_batch(config: Config, world_size: int) -> list[Problem]:
     return [Problem(keys, what, why, f"set train.global_batch_size to {near}.")]
 
 
+def _phase_batches(config: Config, world_size: int) -> list[Problem]:
+    """The batches of phases that have their own."""
+    problems = []
+    for phase in phases_of(config):
+        quantum = phase.sequence_length * rows_quantum(config, world_size)
+        if phase.batch_tokens is None or phase.batch_tokens % quantum == 0:
+            continue
+        key = f"data.phases.{phase.index}.global_batch_size"
+        what = f"A global batch of {phase.batch_tokens} tokens in the phase '{phase.name}' is no multiple of {quantum}."
+        copies = data_parallel_size(config, world_size)
+        why = (
+            f"It holds whole micro-batches on every copy of the model: a sequence of {phase.sequence_length} x "
+            f"micro-batch {config.train.micro_batch_size} x {copies} data-parallel cop{'ies' if copies > 1 else 'y'}."
+        )
+        near = one_of([format_tokens(value) for value in multiples_near(phase.batch_tokens, quantum)])
+        keys = (key, f"data.phases.{phase.index}.sequence_length", "train.micro_batch_size")
+        problems.append(Problem(keys, what, why, f"set {key} to {near}."))
+    return problems
+
+
 def _ramp(config: Config, world_size: int) -> list[Problem]:
     """The ramp climbs in multiples of its start, so the start must fit and the full batch must be one of them."""
     ramp, full = config.train.batch_ramp, config.train.global_batch_size
     if ramp is None:
         return []
+    for phase in phases_of(config):
+        if phase.batch_tokens is not None and phase.start < ramp.over:
+            own = f"data.phases.{phase.index}.global_batch_size"
+            what = f"The phase '{phase.name}' has a global batch of its own inside the ramp of the batch."
+            fix = f"leave out {own}, or end the ramp before it: train.batch_ramp.over of at most {phase.start}."
+            fix = fix if phase.start else f"leave out {own} or train.batch_ramp."
+            return [Problem((own, "train.batch_ramp.over"), what, "Only one of them can say how large it is.", fix)]
     key, quantum = "train.batch_ramp.start", batch_quantum(config, world_size)
     if ramp.start > full:
         what = f"The ramp starts at {ramp.start} tokens, above the full batch of {full}."
@@ -99,31 +127,40 @@ def _ramp(config: Config, world_size: int) -> list[Problem]:
     ]
 
 
+def _batches_of_lengths(config: Config) -> list[tuple[str, int, int]]:
+    """(key, tokens, sequence length) of every kind of batch in the run."""
+    ramp, found = config.train.batch_ramp, []
+    for phase in phases_of(config):
+        if phase.batch_tokens is not None:
+            key = f"data.phases.{phase.index}.global_batch_size"
+            found.append((key, phase.batch_tokens, phase.sequence_length))
+            continue
+        found.append(("train.global_batch_size", config.train.global_batch_size, phase.sequence_length))
+        if ramp:
+            found.append(("train.batch_ramp.start", ramp.start, phase.sequence_length))
+    return list(dict.fromkeys(found))
+
+
 def _smallest_micro_batches(config: Config, world_size: int) -> int:
-    """Micro-batches of the first step of the longest sequences: the fewest of the run."""
-    ramp = config.train.batch_ramp
-    batch = ramp.start if ramp else config.train.global_batch_size
-    return micro_batches(config, max(sequence_lengths(config)), batch, world_size)
+    """The fewest micro-batches in a step of the run."""
+    return min(micro_batches(config, length, batch, world_size) for _, batch, length in _batches_of_lengths(config))
 
 
 def _interleaving(config: Config, world_size: int) -> list[Problem]:
     stages = config.parallel.pipeline
     if config.parallel.virtual_pipeline == 1 or stages == 1:
         return []
-    ramp = config.train.batch_ramp
-    sizes = {"train.global_batch_size": config.train.global_batch_size}
-    sizes |= {"train.batch_ramp.start": ramp.start} if ramp else {}
-    for key, batch in sizes.items():
-        for length in sequence_lengths(config):
-            count = micro_batches(config, length, batch, world_size)
-            if count % stages:
-                what = (
-                    f"A step of {batch} tokens has {count} micro-batches of sequences of {length} for {stages} stages."
-                )
-                why = "The interleaved schedule (parallel.virtual_pipeline) needs a multiple of the stages."
-                near = multiples_near(batch, batch_quantum(config, world_size) * stages)
-                fix = f"set {key} to {one_of([format_tokens(n) for n in near])}, or parallel.virtual_pipeline=1."
-                return [Problem((key, "parallel.pipeline", "parallel.virtual_pipeline"), what, why, fix)]
+    for key, batch, length in _batches_of_lengths(config):
+        count = micro_batches(config, length, batch, world_size)
+        if count % stages:
+            what = f"A step of {batch} tokens has {count} micro-batches of sequences of {length} for {stages} stages."
+            why = "The interleaved schedule (parallel.virtual_pipeline) needs a multiple of the stages."
+            quantum = length * rows_quantum(config, world_size)
+            if key.startswith("train."):
+                quantum = batch_quantum(config, world_size)
+            near = multiples_near(batch, quantum * stages)
+            fix = f"set {key} to {one_of([format_tokens(n) for n in near])}, or parallel.virtual_pipeline=1."
+            return [Problem((key, "parallel.pipeline", "parallel.virtual_pipeline"), what, why, fix)]
     return []
 
 

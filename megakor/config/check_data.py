@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 
 from megakor.config.phases import block_length, phases_of, sequence_lengths
@@ -14,11 +13,10 @@ _NAME = re.compile(r"[^\W_][\w-]*")
 
 
 def check_data(config: Config) -> list[Problem]:
-    """Tokenizer, sources, weights, phases and blocks that are missing or contradict each other."""
+    """Tokenizer, sources, phases and blocks that are missing or contradict each other."""
     return [
         *_tokenizer(config),
         *_sources(config),
-        *_weights(config),
         *_phase_names(config),
         *_phase_lengths(config),
         *_blocks(config),
@@ -71,35 +69,6 @@ def _same_path(config: Config) -> list[Problem]:
             )
         seen[source.path] = name
     return problems
-
-
-def _weights(config: Config) -> list[Problem]:
-    problems = []
-    for index, phase in enumerate(config.data.phases):
-        key = f"data.phases.{index}.weights"
-        for name in phase.weights:
-            if name not in config.data.sources:
-                problems.append(_unknown_source(f"{key}.{name}", name, list(config.data.sources)))
-        if not any(weight > 0 for weight in phase.weights.values()):
-            what = (
-                f"No source has a weight above 0 in the phase '{phase.name}'."
-                if phase.weights
-                else "The phase has no weights."
-            )
-            names = ", ".join(f"{name}: 1" for name in list(config.data.sources)[:3]) or "NAME: 1"
-            fix = f"give its sources weights: {{{names}}}; they are scaled to a sum of 1."
-            problems.append(Problem((key,), what, "There would be nothing to read.", fix))
-    return problems
-
-
-def _unknown_source(key: str, name: str, known: list[str]) -> Problem:
-    near = difflib.get_close_matches(name, known, n=1)
-    fix = (
-        f"did you mean {near[0]}?"
-        if near
-        else f"add data.sources.{name}, or use one of: {', '.join(known) or 'none yet'}."
-    )
-    return Problem((key,), f"There is no source named '{name}' in data.sources.", "", fix)
 
 
 def _phase_names(config: Config) -> list[Problem]:

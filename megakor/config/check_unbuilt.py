@@ -8,22 +8,7 @@ from megakor.config.problems import Problem
 from megakor.config.schema import Config, PhaseConfig, SourceConfig
 
 UNBUILT_OF_SOURCES = ("exhausted", "subset", "order")
-UNBUILT_OF_PHASES = (
-    "weights_end",
-    "ramp",
-    "ramp_steps",
-    "ramp_tokens",
-    "rule",
-    "sources",
-    "temperature",
-    "max_epochs",
-    "replay",
-    "global_batch_size",
-    "loss_mask_tokens",
-    "mask",
-    "rope_base",
-    "evaluation",
-)
+UNBUILT_OF_PHASES = ("evaluation",)
 
 
 def check_unbuilt(config: Config) -> list[Problem]:

@@ -83,7 +83,7 @@ RANGES: dict[str, Range] = {
     "data.phases.N.tokens": ONE_OR_MORE,
     "data.phases.N.weights.NAME": ZERO_OR_MORE,
     "data.phases.N.weights_end.NAME": ZERO_OR_MORE,
-    "data.phases.N.ramp_steps": ONE_OR_MORE,
+    "data.phases.N.ramp_steps": Range(2),
     "data.phases.N.ramp_tokens": ONE_OR_MORE,
     "data.phases.N.temperature": POSITIVE,
     "data.phases.N.max_epochs": POSITIVE,
@@ -106,15 +106,17 @@ RANGES: dict[str, Range] = {
     **{f"{place}.{name}": limits for place in ("lr", "data.phases.N.lr") for name, limits in LR_RANGES.items()},
 }
 
+MASKS = ("document", "isolated", "none")
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "device": ("auto", "cuda", "cpu"),
     "model.rope_scaling.type": ("linear", "llama3"),
     "train.precision": ("fp32", "bf16", "fp8_delayed", "fp8_tensorwise", "fp8_blockwise"),
     "train.recompute": ("none", "selective", "full"),
-    "data.mask": ("document", "none"),
+    "data.mask": MASKS,
     "data.sources.NAME.exhausted": ("redistribute", "stop", "fail"),
     "data.sources.NAME.order": ("shuffled", "file"),
-    "data.phases.N.mask": ("document", "none"),
+    "data.phases.N.mask": MASKS,
     "data.phases.N.ramp": ("linear", "cosine", "step"),
     "data.phases.N.rule": ("weights", "temperature", "unimax"),
     "checkpoint.verify": ("hashes", "sizes"),

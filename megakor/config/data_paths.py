@@ -33,8 +33,9 @@ def missing_data(config: Config) -> list[Problem]:
 
 
 def _missing(path: DataPath) -> Problem:
-    tool = "train_tokenizer" if path.key == "data.tokenizer" else "preprocess_data"
-    fix = f"correct the path, or build it with tools/{tool}.py."
+    tools = {"data.tokenizer": "tools/train_tokenizer.py"}
+    tool = "megakor cmr fit" if path.key.endswith(".cmr") else tools.get(path.key, "tools/preprocess_data.py")
+    fix = f"correct the path, or build it with {tool}."
     return Problem((path.key,), f"Not on this machine: {path.missing}.", "", fix)
 
 
@@ -47,6 +48,10 @@ def _paths(config: Config) -> Iterator[DataPath]:
             yield _shards(f"data.sources.{name}.path", source.path)
         if source.validation:
             yield _shards(f"data.sources.{name}.validation", source.validation)
+    for index, phase in enumerate(config.data.phases):
+        if phase.replay is not None and phase.replay.cmr is not None:
+            file = Path(phase.replay.cmr)
+            yield DataPath(f"data.phases.{index}.replay.cmr", phase.replay.cmr, file.is_file(), str(file))
     for name, evaluation in config.evaluation.sources.items():
         if evaluation.path:
             yield _shards(f"evaluation.sources.{name}.path", evaluation.path)

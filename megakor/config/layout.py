@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from megakor.config.phases import sequence_lengths
+from megakor.config.phases import phases_of
 from megakor.config.schema import Config
 
 
@@ -19,12 +19,17 @@ def data_parallel_size(config: Config, world_size: int) -> int:
 
 
 def batch_quantum(config: Config, world_size: int) -> int:
-    """A global batch must be a multiple of this many tokens: whole micro-batches on every copy, for every length."""
-    rows = config.train.micro_batch_size * data_parallel_size(config, world_size)
-    return math.lcm(*sequence_lengths(config)) * rows
+    """train.global_batch_size must be a multiple of this many tokens: whole micro-batches on every copy, for every
+    sequence length that is read with it."""
+    lengths = {phase.sequence_length for phase in phases_of(config) if phase.batch_tokens is None}
+    return math.lcm(*(lengths or {config.train.sequence_length})) * rows_quantum(config, world_size)
+
+
+def rows_quantum(config: Config, world_size: int) -> int:
+    """Rows of one micro-batch on every copy of the model."""
+    return config.train.micro_batch_size * data_parallel_size(config, world_size)
 
 
 def micro_batches(config: Config, sequence_length: int, batch_tokens: int, world_size: int) -> int:
     """Micro-batches of each copy of the model in one step."""
-    rows = batch_tokens // sequence_length
-    return rows // (config.train.micro_batch_size * data_parallel_size(config, world_size))
+    return batch_tokens // sequence_length // rows_quantum(config, world_size)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from megakor.config.ramp import Ramp, mean_shares, shares_of
+from megakor.config.replay import replayed_sources, with_replay
 from megakor.config.schema import BatchRampConfig, Config, LrConfig, PhaseConfig
 
 
@@ -25,9 +26,20 @@ class PhaseSpan:
     start: int
     stop: int
     weights: Mapping[str, float]
-    """Share of each source in tokens; the sum is 1, and sources of weight zero are left out."""
+    """Share of each source in tokens at the beginning; the sum is 1, and sources of weight zero are left out. Empty
+    while it is not known: `unknown` says why."""
     sequence_length: int
     lr: LrConfig | None = None
+    batch_tokens: int | None = None
+    """Its own global batch."""
+    ramp: Ramp | None = None
+    """How the shares move from there. Default: they stay."""
+    replayed: tuple[str, ...] = ()
+    """Sources of general text, whose share together is the replay ratio."""
+    rule: Mapping[str, Any] | None = None
+    """The rule that the weights come from, with its settings."""
+    unknown: str = ""
+    """What has to be looked at before the weights are known: sizes of sources, a fitted file."""
     mask: str = "document"
     loss_mask_tokens: tuple[str, ...] = ()
     """Tokens, as written in the tokenizer, whose loss does not count."""
@@ -38,6 +50,15 @@ class PhaseSpan:
         """Its length as planned."""
         return self.stop - self.start
 
+    def shares(self, start: int, stop: int) -> dict[str, float]:
+        """Mean share of each source over tokens [start, stop) of the run; the sum is 1."""
+        return mean_shares(self.weights, self.ramp, start, stop)
+
+    def replay_ratio(self, start: int, stop: int) -> float:
+        """Share of the replayed sources together over these tokens."""
+        shares = self.shares(start, stop)
+        return sum(shares.get(name, 0.0) for name in self.replayed)
+
     def describe(self) -> dict[str, Any]:
         """What decides the data of a batch in this phase, as JSON."""
         fields: dict[str, Any] = {
@@ -45,6 +66,12 @@ class PhaseSpan:
             "weights": dict(self.weights),
             "sequence_length": self.sequence_length,
         }
+        if self.ramp is not None:
+            fields["ramp"] = self.ramp.describe()
+        if self.replayed:
+            fields["replay"] = list(self.replayed)
+        if self.rule is not None:
+            fields["rule"] = dict(self.rule)
         if self.mask != "document":
             fields["mask"] = self.mask
         if self.loss_mask_tokens:
@@ -59,26 +86,84 @@ class PhaseSpan:
 
 
 def phases_of(config: Config) -> tuple[PhaseSpan, ...]:
-    """The phases in order. A last phase without tokens gets the rest; no phases at all mean one with equal weights."""
+    """The phases in order. A last phase without tokens gets the rest; no phases at all mean one with equal weights.
+
+    Weights that rest on sizes or on a fitted file are still missing here (`unknown`): `megakor.curriculum.schedule`
+    fills them in.
+    """
     spans: list[PhaseSpan] = []
     start = 0
     phases = config.data.phases or [PhaseConfig(weights=dict.fromkeys(config.data.sources, 1.0))]
     for index, phase in enumerate(phases):
         stop = max(config.train.tokens, start) if phase.tokens is None else start + phase.tokens
-        length = phase.sequence_length or config.train.sequence_length
-        own = {
-            "mask": phase.mask or config.data.mask,
-            "loss_mask_tokens": tuple(phase.loss_mask_tokens),
-            "rope_base": phase.rope_base or config.model.rope_base,
-        }
-        spans.append(PhaseSpan(index, phase.name, start, stop, _shares(phase.weights), length, phase.lr, **own))
+        spans.append(_span(config, index, phase, start, stop))
         start = stop
     return tuple(spans)
 
 
-def _shares(weights: Mapping[str, float]) -> dict[str, float]:
-    total = math.fsum(weights.values())
-    return {name: weight / total for name, weight in weights.items() if weight > 0}
+def _span(config: Config, index: int, phase: PhaseConfig, start: int, stop: int) -> PhaseSpan:
+    unknown = _unknown(phase)
+    replay = phase.replay
+    begin: dict[str, float] = {}
+    end: dict[str, float] = {}
+    if not unknown:
+        ratio = replay.ratio if replay else None
+        final = replay.ratio_end if replay and replay.ratio_end is not None else ratio
+        begin, end = ends_of(config, phase, phase.weights, ratio, final)
+    return PhaseSpan(
+        index,
+        phase.name,
+        start,
+        stop,
+        begin,
+        phase.sequence_length or config.train.sequence_length,
+        phase.lr,
+        phase.global_batch_size,
+        ramp_between(phase, begin, end, start, stop),
+        replayed_sources(replay, config.data.sources),
+        _rule(phase),
+        unknown,
+        phase.mask or config.data.mask,
+        tuple(phase.loss_mask_tokens),
+        phase.rope_base or config.model.rope_base,
+    )
+
+
+def ends_of(
+    config: Config, phase: PhaseConfig, weights: Mapping[str, float], ratio: float | None, final: float | None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Shares at the beginning and at the end of a phase's ramp, from its weights and its replay ratio there."""
+    after = weights if phase.weights_end is None else phase.weights_end
+    replayed = replayed_sources(phase.replay, config.data.sources)
+    if ratio is None or final is None or not replayed:
+        return shares_of(weights), shares_of(after)
+    return with_replay(weights, replayed, ratio), with_replay(after, replayed, final)
+
+
+def ramp_between(
+    phase: PhaseConfig, begin: Mapping[str, float], end: Mapping[str, float], start: int, stop: int
+) -> Ramp | None:
+    """The ramp of a phase that lies at [start, stop); None where nothing moves."""
+    if begin == end:
+        return None
+    length = stop - start if phase.ramp_tokens is None else phase.ramp_tokens
+    return Ramp(end, phase.ramp, start, start + length, phase.ramp_steps)
+
+
+def _unknown(phase: PhaseConfig) -> str:
+    needs = ["the sizes of its sources"] if phase.rule != "weights" else []
+    if phase.replay is not None and phase.replay.cmr is not None:
+        needs.append(f"the fitted file {phase.replay.cmr}")
+    return " and ".join(needs)
+
+
+def _rule(phase: PhaseConfig) -> dict[str, Any] | None:
+    """All settings that the weights of a rule depend on, but for the sizes."""
+    settings = {"temperature": phase.temperature, "unimax": phase.max_epochs}
+    if phase.rule not in settings:
+        return None
+    replay = asdict(phase.replay) if phase.replay else None
+    return {"rule": phase.rule, "setting": settings[phase.rule], "sources": phase.sources, "replay": replay}
 
 
 def sequence_lengths(config: Config) -> list[int]:
@@ -107,13 +192,20 @@ class PhaseSteps:
     steps: int
     tokens: int
     """Read in these steps: the phase's own length, rounded to whole batches."""
+    start: int = 0
+    """The first of them."""
+
+    def shares(self) -> dict[str, float]:
+        """Mean share of each source over these tokens."""
+        return self.phase.shares(self.start, self.start + self.tokens)
 
 
 def steps_of(config: Config) -> tuple[PhaseSteps, ...]:
     """Steps of every phase, counted without walking through those of the full batch size."""
-    full, ramp = config.train.global_batch_size, config.train.batch_ramp
+    ramp = config.train.batch_ramp
     position, counted = 0, []
     for phase in phases_of(config):
+        full = phase.batch_tokens or config.train.global_batch_size
         stop = min(phase.stop, config.train.tokens)
         begin, steps = position, 0
         while position < stop and (batch := batch_tokens_at(position, full, ramp)) < full:
@@ -121,5 +213,5 @@ def steps_of(config: Config) -> tuple[PhaseSteps, ...]:
             steps += 1
         whole = max(0, -(-(stop - position) // full))
         position += whole * full
-        counted.append(PhaseSteps(phase, steps + whole, position - begin))
+        counted.append(PhaseSteps(phase, steps + whole, position - begin, begin))
     return tuple(counted)

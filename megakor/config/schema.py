@@ -243,10 +243,9 @@ class PhaseConfig:
     weights_end: dict[str, float] | None = None
     """The shares at the end of the ramp; those in `weights` are the beginning. Default: the same."""
     ramp: str = "linear"
-    """How shares get from the beginning to the end: linear, cosine (half a cosine), or step (`ramp_steps` of one
-    size)."""
+    """How shares get from the beginning to the end: linear, cosine (half a cosine), or step (`ramp_steps` levels)."""
     ramp_steps: int = 4
-    """step only: the shares change this often, at equal distances, the last time at the end of the ramp."""
+    """step only: levels of equal length, the first with the shares of the beginning, the last with those of the end."""
     ramp_tokens: Tokens | None = None
     """Length of the ramp from the start of the phase; the end is held after it. A ramp longer than its phase is cut
     off. Default: the phase's length."""
@@ -263,11 +262,12 @@ class PhaseConfig:
     global_batch_size: Tokens | None = None
     """Default: train.global_batch_size."""
     loss_mask_tokens: list[str] = field(default_factory=list)
-    """Tokens that are read but not learnt, such as <think>: their loss does not count. Written as in the tokenizer."""
+    """Tokens that are read but not learnt, such as <think>: no loss for predicting them. Written as in the tokenizer's
+    vocabulary."""
     mask: str | None = None
     """Default: data.mask."""
     rope_base: float | None = None
-    """Default: model.rope_base."""
+    """From the first step of this phase on, such as for longer sequences. Default: model.rope_base."""
     evaluation: PhaseEvaluationConfig | None = None
     """An evaluation grid of this phase's own. Default: that of the run."""
 
@@ -286,7 +286,9 @@ class DataConfig:
     window_blocks: int = 256
     """For sequences shorter than a block: rows are shuffled inside a window of this many blocks."""
     mask: str = "document"
-    """document: attention stays inside documents. none: a row is one piece."""
+    """document: attention stays inside documents; in rows of `megakor corpus regroup`, inside their segments, which are
+    documents or whole cross-lingual groups. isolated: inside documents, in cross-lingual groups too. none: a row is one
+    piece. Evaluation uses this one in every phase."""
 
 
 @dataclass

@@ -11,7 +11,7 @@ from megakor.config.phases import phases_of, steps_of
 from megakor.config.problems import Problem, render_one
 from megakor.config.quantities import format_tokens, rounded
 from megakor.config.schema import Config, LrConfig
-from megakor.config.summary_phases import mixture_lines, phase_lines
+from megakor.config.summary_phases import mixture_lines, motion_lines, phase_lines
 from megakor.config.vocabulary import vocabulary_size
 
 LABEL_WIDTH = 15
@@ -35,6 +35,7 @@ def summary_text(config: Config, world_size: int | None = None, warnings: list[P
         _section("Evaluation", [_evaluation(config)]),
         _section("Checkpoints", [_checkpoints(config)]),
         ["", *phase_lines(config)],
+        ["", *motion] if (motion := motion_lines(config)) else [],
         ["", *mixture_lines(config)],
         ["", *_data_lines(config)],
         *(["", *render_one(problem).splitlines()] for problem in warnings or ()),
@@ -78,10 +79,12 @@ def _layout(config: Config, world_size: int) -> list[str]:
 
 
 def _batch(config: Config, world_size: int) -> list[str]:
-    """One line for each sequence length: the batch in tokens, sequences and micro-batches."""
-    batch, copies = config.train.global_batch_size, data_parallel_size(config, world_size)
+    """One line for each size and sequence length: the batch in tokens, sequences and micro-batches."""
+    copies = data_parallel_size(config, world_size)
     lines = []
-    for length in dict.fromkeys(phase.sequence_length for phase in phases_of(config)):
+    full = config.train.global_batch_size
+    kinds = dict.fromkeys((phase.batch_tokens or full, phase.sequence_length) for phase in phases_of(config))
+    for batch, length in kinds:
         count = micro_batches(config, length, batch, world_size)
         lines.append(
             f"{format_tokens(batch)} tokens = {batch // length:,} sequences of {length:,}: "

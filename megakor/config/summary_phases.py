@@ -5,23 +5,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import fsum
 
-from megakor.config.phases import PhaseSteps, steps_of
+from megakor.config.phases import PhaseSpan, PhaseSteps, phases_of, steps_of
 from megakor.config.quantities import format_tokens, rounded
-from megakor.config.schema import Config
+from megakor.config.schema import Config, PhaseConfig
 from megakor.text_table import aligned
 
 COLUMNS = 6
 """Phases side by side in one table."""
+BY_SIZE = "not known here"
+"""In the place of tokens that rest on the sizes of sources, or on a fitted file."""
 
 
 def phase_lines(config: Config) -> list[str]:
-    """One line a phase: where it begins and ends, its sequence length and its steps."""
-    rows = [("Phase", "from", "to", "sequence", "steps")]
-    for counted in steps_of(config):
+    """One line a phase: where it begins and ends, its sequence length, its own batch and its steps."""
+    steps = steps_of(config)
+    own = any(counted.phase.batch_tokens for counted in steps)
+    rows = [("Phase", "from", "to", "sequence", *(["batch"] if own else []), "steps")]
+    for counted in steps:
         phase = counted.phase
         stop = format_tokens(min(phase.stop, config.train.tokens))
-        rows.append((phase.name, format_tokens(phase.start), stop, f"{phase.sequence_length:,}", f"{counted.steps:,}"))
+        batch = [format_tokens(phase.batch_tokens or config.train.global_batch_size)] if own else []
+        cells = (phase.name, format_tokens(phase.start), stop, f"{phase.sequence_length:,}", *batch)
+        rows.append((*cells, f"{counted.steps:,}"))
     return aligned(rows, left=1)
+
+
+def motion_lines(config: Config) -> list[str]:
+    """What moves or is computed in the mixtures of phases: ramps, rules and replay; a line for each."""
+    lines = []
+    for phase, given in zip(phases_of(config), config.data.phases, strict=False):
+        words = [*_rule_words(given), *_replay_words(given, phase), *_ramp_words(phase)]
+        if phase.unknown:
+            words.append(f"its weights rest on {phase.unknown}")
+        lines += [f"  {phase.name}: {word}" for word in words]
+    return ["Mixtures", *lines] if lines else []
+
+
+def _rule_words(given: PhaseConfig) -> list[str]:
+    if given.rule == "temperature":
+        return [f"weights as size ^ (1 / {given.temperature:g})"]
+    if given.rule == "unimax":
+        return [f"UniMax: as equal as possible, at most {given.max_epochs:g} epochs of each source in this phase"]
+    return []
+
+
+def _replay_words(given: PhaseConfig, phase: PhaseSpan) -> list[str]:
+    replay = given.replay
+    if replay is None:
+        return []
+    ratio = f"1 - R* of {replay.cmr}" if replay.cmr is not None else f"{replay.ratio:g}"
+    then = f", at the end of the ramp {replay.ratio_end:g}" if replay.ratio_end is not None else ""
+    return [f"replay of {', '.join(phase.replayed)} at {ratio}{then}"]
+
+
+def _ramp_words(phase: PhaseSpan) -> list[str]:
+    if phase.ramp is None:
+        return []
+    names = [*phase.weights, *(name for name in phase.ramp.end if name not in phase.weights)]
+    moves = ", ".join(f"{name} {phase.weights.get(name, 0):.4g} to {phase.ramp.end.get(name, 0):.4g}" for name in names)
+    shape = f"{phase.ramp.steps} steps" if phase.ramp.shape == "step" else phase.ramp.shape
+    return [f"{shape} over {format_tokens(phase.ramp.stop - phase.ramp.start)}: {moves}"]
 
 
 def mixture_lines(config: Config) -> list[str]:
@@ -45,11 +88,18 @@ def _mixture(config: Config, shown: Sequence[PhaseSteps], every: Sequence[PhaseS
 
 
 def _cells(names: Sequence[str], steps: Sequence[PhaseSteps]) -> list[str]:
-    return [_cell(fsum(counted.phase.weights.get(name, 0.0) for name in names), counted.tokens) for counted in steps]
+    return [
+        BY_SIZE
+        if counted.phase.unknown
+        else _cell(fsum(counted.shares().get(name, 0.0) for name in names), counted.tokens)
+        for counted in steps
+    ]
 
 
 def _total(names: Sequence[str], steps: Sequence[PhaseSteps]) -> str:
-    read = fsum(counted.phase.weights.get(name, 0.0) * counted.tokens for counted in steps for name in names)
+    if any(counted.phase.unknown for counted in steps):
+        return BY_SIZE
+    read = fsum(counted.shares().get(name, 0.0) * counted.tokens for counted in steps for name in names)
     everything = sum(counted.tokens for counted in steps)
     return _cell(read / everything if everything else 0.0, everything)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from megakor.config.phases import PhaseSpan, batch_tokens_at, phases_of
 from megakor.config.schema import BatchRampConfig, Config
+from megakor.curriculum.resolve import Known, resolve
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,20 @@ class Schedule:
     batch_ramp: BatchRampConfig | None = None
 
     @classmethod
-    def compile(cls, config: Config) -> Schedule:
-        """The schedule of a config that has passed `megakor.config.check`, where what cannot work is explained."""
-        phases, train = phases_of(config), config.train
+    def compile(cls, config: Config, known: Known | None = None) -> Schedule:
+        """The schedule of a config that has passed `megakor.config.check`, where what cannot work is explained.
+
+        Raises:
+            ConfigError: a rule cannot be met with the sizes of the sources.
+        """
+        train, sources = config.train, config.data.sources.keys()
+        phases = tuple(resolve(config, span, known or Known()) for span in phases_of(config))
         assert phases[-1].stop >= train.tokens, "the phases do not cover the budget"
         for phase in phases:
-            assert phase.weights and phase.weights.keys() <= config.data.sources.keys(), f"sources of {phase.name}"
-            assert train.global_batch_size % phase.sequence_length == 0, f"a batch of {phase.name} is not whole rows"
+            assert phase.weights and phase.weights.keys() <= sources, f"sources of {phase.name}"
+            assert phase.ramp is None or phase.ramp.end.keys() <= sources, f"sources of {phase.name}"
+            batch = phase.batch_tokens or train.global_batch_size
+            assert batch % phase.sequence_length == 0, f"a batch of {phase.name} is not whole rows"
         return cls(phases, train.tokens, train.global_batch_size, train.batch_ramp)
 
     def phase_at(self, tokens: int) -> PhaseSpan:
@@ -40,7 +48,8 @@ class Schedule:
 
     def batch_tokens_at(self, tokens: int) -> int:
         """Size in tokens of the global batch that starts here."""
-        return batch_tokens_at(tokens, self.global_batch_tokens, self.batch_ramp)
+        full = self.phase_at(tokens).batch_tokens or self.global_batch_tokens
+        return batch_tokens_at(tokens, full, self.batch_ramp)
 
     @property
     def longest_sequence(self) -> int:
