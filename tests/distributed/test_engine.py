@@ -8,7 +8,7 @@ import torch
 from gathering import full_gradients
 from ranks import run_ranks
 from test_parity import LEARNING_RATE, TOLERANCE, gradient_error
-from tiny import global_batch, share, tiny_config, tiny_engine
+from tiny import SEQUENCE, global_batch, share, tiny_config, tiny_engine
 
 from megakor.config.schema import ParallelConfig
 
@@ -96,3 +96,20 @@ def test_context_parallelism_without_document_masks_is_causal_too() -> None:
     found, others = run_ranks(_train_with, 2, ParallelConfig(context=2), "none", "none", {})[-1]
     assert np.abs(np.subtract(found, wanted)).max() < TOLERANCE
     assert gradient_error(others, gradients) < TOLERANCE
+
+
+def _losses_by_base(first: float, bases: list[float]) -> list[float]:
+    """Of one engine built with the base `first`, on rows longer than it was built for."""
+    with tiny_engine(tiny_config(ParallelConfig(), rope_base=first)) as engine:
+        found = []
+        for base in bases:
+            engine.use_rope_base(base)
+            found.append(engine.evaluate(share(engine, global_batch(0, 4 * SEQUENCE)))[0])
+    return found
+
+
+def test_a_rope_base_that_is_changed_is_the_one_that_a_model_is_built_with() -> None:
+    changed = run_ranks(_losses_by_base, 1, 1e4, [1e4, 5e5, 1e4])[0]
+    (built,) = run_ranks(_losses_by_base, 1, 5e5, [5e5])[0]
+    assert changed[1] == built
+    assert changed[0] == changed[2] != changed[1]

@@ -36,6 +36,13 @@ LAYOUTS: dict[str, ParallelConfig] = {
     "cp2": ParallelConfig(context=2),
     "tp2 pp2 sp": ParallelConfig(tensor=2, pipeline=2, sequence=True),
 }
+LONGER_BASE = 500_000.0
+CHANGES = {
+    "document": (slice(10, 16), slice(16, 22)),
+    "cross-lingual": (slice(4, 10), slice(10, 22)),
+    "none": (slice(10, 16), slice(16, SEQUENCE)),
+}
+"""By mask: the tokens of a row that are changed, and those after them that must see it; all others must not."""
 RANKS = {name: 4 if name == "tp2 pp2 sp" else 2 for name in LAYOUTS}
 
 
@@ -47,10 +54,10 @@ class Outcome:
     gradient_norms: list[float]
     gradients: dict[str, torch.Tensor]
     """Of the first step, in full shape."""
-    leak: float
-    """Largest change of a logit of a document when the document before it in the row is changed."""
-    same_document_change: float
-    """The same for the later part of the changed document, which must see the change."""
+    leaks: dict[str, tuple[float, float]]
+    """By mask: the largest change of a logit that must not see a change in the row; the smallest of one that must."""
+    longer_losses: list[float]
+    """Of the steps after the others: rows of twice the length, and another RoPE base."""
 
 
 @cache
@@ -72,34 +79,41 @@ def _train(parallel: ParallelConfig, sabotage: str = "", precision: str = "fp32"
             engine.config.overlap_p2p_comm, engine.config.batch_p2p_comm = False, True
         engine.gradients(share(engine, global_batch(0), precision))
         gradients = full_gradients(engine)
-        moved = (0.0, 0.0) if sabotage or precision != "fp32" else leak(engine)
+        leaks = {} if sabotage or precision != "fp32" else {mask: leak(engine, mask) for mask in CHANGES}
         results = [
             engine.train_step(share(engine, global_batch(step), precision), LEARNING_RATE) for step in range(STEPS)
         ]
-    return Outcome([step.loss for step in results], [step.grad_norm for step in results], gradients, *moved)
+        engine.use_rope_base(LONGER_BASE)
+        longer = [
+            engine.train_step(share(engine, global_batch(step, 2 * SEQUENCE), precision), LEARNING_RATE).loss
+            for step in range(2)
+        ]
+    return Outcome([step.loss for step in results], [step.grad_norm for step in results], gradients, leaks, longer)
 
 
-def leak(engine: Engine) -> tuple[float, float]:
-    """Three documents a row; the first half of the second one is changed."""
-    before, after = _three_documents(change=False), _three_documents(change=True)
+def leak(engine: Engine, mask: str = "document") -> tuple[float, float]:
+    """What moves when some tokens of the row change: of what must not see them the most, of what must the least."""
+    change, seen = CHANGES[mask]
+    before, after = _three_documents(mask), _three_documents(mask, change)
     copies = engine.topology.data_size * engine.topology.pipeline_size
-    first, second = (full_logits(engine, share(engine, [rows] * copies)) for rows in (before, after))
+    form = "none" if mask == "none" else "document"
+    first, second = (full_logits(engine, share(engine, [rows] * copies, mask=form)) for rows in (before, after))
     if first is None or second is None:
         return 0.0, 0.0
     moved_BS = (first - second).abs().amax(dim=-1)
-    moved_BS = moved_BS.reshape(-1, MICRO_ROWS, SEQUENCE).amax(dim=0)
-    segments_BS = torch.from_numpy(before.segments_BS)
-    changed_BS = torch.from_numpy(before.tokens_BS != after.tokens_BS)
-    later_half = (segments_BS == 1) & ~changed_BS
-    return moved_BS[segments_BS != 1].max().item(), moved_BS[later_half].min().item()
+    moved_S = moved_BS.reshape(-1, SEQUENCE).amax(dim=0)
+    unseen = torch.ones(SEQUENCE, dtype=torch.bool)
+    unseen[change] = unseen[seen] = False
+    return moved_S[unseen].max().item(), moved_S[seen].min().item()
 
 
-def _three_documents(change: bool) -> RowBatch:
+def _three_documents(mask: str, change: slice = slice(0)) -> RowBatch:
+    """Documents of 10 tokens, 12 and the rest; a cross-lingual group holds the first two."""
     generator = np.random.default_rng(7)
     tokens_BS = generator.integers(0, 500, (MICRO_ROWS, SEQUENCE))
-    segments_S = np.repeat([0, 1, 2], [10, 12, SEQUENCE - 22]).astype(np.int32)
-    if change:
-        tokens_BS[:, 10:16] += 300
+    numbers = {"document": [0, 1, 2], "cross-lingual": [0, 0, 1], "none": [0, 0, 0]}[mask]
+    segments_S = np.repeat(numbers, [10, 12, SEQUENCE - 22]).astype(np.int32)
+    tokens_BS[:, change] += 300
     shape = tokens_BS.shape
     return RowBatch(
         tokens_BS=tokens_BS,
@@ -128,10 +142,17 @@ def test_the_model_learns_in_these_steps() -> None:
     assert outcome("single").losses[-1] < outcome("single").losses[0] - 0.3
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_another_rope_base_and_longer_rows_are_the_same_on_every_layout(name: str) -> None:
+    assert np.abs(np.subtract(outcome(name).longer_losses, outcome("single").longer_losses)).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("mask", ["document", "cross-lingual", "none"])
 @pytest.mark.parametrize("name", ["single", *LAYOUTS])
-def test_no_logit_of_a_document_depends_on_another_document(name: str) -> None:
-    assert outcome(name).leak == 0.0
-    assert outcome(name).same_document_change > 1e-4
+def test_a_logit_depends_on_its_own_segment_and_on_all_of_it(name: str, mask: str) -> None:
+    unseen, seen = outcome(name).leaks[mask]
+    assert unseen == 0.0
+    assert seen > 1e-4
 
 
 def test_the_curve_is_the_golden_one() -> None:

@@ -52,22 +52,22 @@ def tiny_engine(config: Config, device_kind: str = "cpu") -> Iterator[Engine]:
         stop_process_groups()
 
 
-def global_batch(number: int) -> list[RowBatch]:
+def global_batch(number: int, length: int = SEQUENCE) -> list[RowBatch]:
     """The micro-batches of a global batch. The first rows have few tokens with a loss and the last ones many."""
     generator = np.random.default_rng(number)
-    return [_rows(generator, kept=(index + 1) / (ROWS // MICRO_ROWS)) for index in range(ROWS // MICRO_ROWS)]
+    return [_rows(generator, (index + 1) / (ROWS // MICRO_ROWS), length) for index in range(ROWS // MICRO_ROWS)]
 
 
-def _rows(generator: np.random.Generator, kept: float) -> RowBatch:
-    shape = (MICRO_ROWS, SEQUENCE)
+def _rows(generator: np.random.Generator, kept: float, length: int) -> RowBatch:
+    shape = (MICRO_ROWS, length)
     # Sorted from a few ids, so that there is something to learn in a dozen steps.
-    ids = np.sort(generator.integers(0, VOCABULARY // 4, (MICRO_ROWS, SEQUENCE + 1)), axis=1) * 4
+    ids = np.sort(generator.integers(0, VOCABULARY // 4, (MICRO_ROWS, length + 1)), axis=1) * 4
     return RowBatch(
         tokens_BS=ids[:, :-1].copy(),
         labels_BS=ids[:, 1:].copy(),
         loss_mask_BS=(generator.random(shape) < kept).astype(np.float32),
         segments_BS=np.cumsum(generator.random(shape) < 0.1, axis=1).astype(np.int32),
-        positions_BS=np.tile(np.arange(SEQUENCE), (MICRO_ROWS, 1)),
+        positions_BS=np.tile(np.arange(length), (MICRO_ROWS, 1)),
     )
 
 
