@@ -20,9 +20,9 @@ class Total:
     """What was read of a source or a language.
 
     `tokens` were trained on and `skipped` were consumed without training; `epochs` and `blocks` count both. `unread` is
-    the rest of the present epoch of `epoch_tokens`, and `tails` what no epoch reaches. `documents` counts those whose
-    first token was read, once per epoch; None where the shards are not on this machine. It is exact unless
-    `documents_estimated`.
+    the rest of the present epoch of `epoch_tokens`, `outside` what its subset leaves out, and `tails` what no epoch
+    reaches. `documents` counts those whose first token was read, once per epoch; None where the shards are not on this
+    machine. It is exact unless `documents_estimated`.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Total:
     epochs: float = 0.0
     epoch_tokens: int = 0
     unread: int = 0
+    outside: int = 0
     tails: int = 0
     documents: int | None = 0
     documents_estimated: bool = False
@@ -111,9 +112,12 @@ def _source_total(source: Source, lines: list[Line], windows: dict[int, int]) ->
     total.blocks = positions_read(lines) // source.block_length
     epoch, generations = max(((line["epoch"], line["generations"]) for line in lines), default=(0, 1))
     in_epoch = [line for line in lines if line["epoch"] == epoch]
-    total.epoch_tokens = source.epoch_tokens(generations)
-    total.unread = total.epoch_tokens - sum(line["tokens"] for line in in_epoch)
-    total.epochs = epoch + positions_read(in_epoch) / source.epoch_positions(generations)
+    positions, read = source.epoch_positions(epoch, generations), positions_read(in_epoch)
+    total.epoch_tokens = source.epoch_tokens(generations, epoch)
+    # A subset of padded rows has about these tokens: what is left of it is known to be nothing only at its end.
+    total.unread = max(0, total.epoch_tokens - sum(line["tokens"] for line in in_epoch)) if read < positions else 0
+    total.outside = sum(part.real_tokens for part in source.generations[:generations]) - total.epoch_tokens
+    total.epochs = epoch + read / positions
     total.documents, total.documents_estimated = documents_begun(source, lines, windows)
     return total
 
@@ -128,7 +132,7 @@ def _language_totals(sources: list[Total]) -> list[Total]:
     languages: dict[str, Total] = {}
     for source in sources:
         total = languages.setdefault(source.language, Total(source.language, source.language))
-        for key in ("tokens", "skipped", "share", "blocks", "epoch_tokens", "unread", "tails"):
+        for key in ("tokens", "skipped", "share", "blocks", "epoch_tokens", "unread", "outside", "tails"):
             setattr(total, key, getattr(total, key) + getattr(source, key))
         total.documents = _sum_known(total.documents, source.documents)
         total.documents_estimated |= source.documents_estimated

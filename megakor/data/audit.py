@@ -47,7 +47,7 @@ def _source_faults(source: Source, lines: list[Line]) -> list[str]:
                 faults.append(f"{place}: positions {min(start, reached):,} to {max(start, reached):,} {fault}")
             reached = max(reached, stop)
         last = max(stretches) == (epoch, generation)
-        size = source.blocks[generation] * source.block_length
+        size = source.epoch_blocks(epoch, stretch[0]["generations"])[generation] * source.block_length
         if reached > size or (reached < size and not last):
             faults.append(f"{place}: {reached:,} of {size:,} positions were read before the next one began")
     return faults

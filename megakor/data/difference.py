@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from megakor.data.order import position_of
+from megakor.data.order import epochs_read
+from megakor.data.source import readings_from_json
 from megakor.data.stream import TokenStream
 
 
@@ -83,6 +84,9 @@ def _events(state: dict[str, Any], stream: TokenStream) -> list[str]:
         if len(source.generations) > len(kept["generations"]):
             shards = len(source.generations[-1].shards)
             events.append(f"source {source.name}: {shards} new shards, read from the next epoch on")
+        before, after = readings_from_json(kept)[-1], source.readings[-1]
+        if not after.same_as(before):
+            events.append(f"source {source.name}: {before.text()} -> {after.text()}, from epoch {after.first_epoch} on")
         events.append(f"source {source.name}: {_place(stream, source.id)}")
     for kept in stream.dropped_sources.values():
         total = kept["read"] + kept["skipped"]
@@ -91,9 +95,7 @@ def _events(state: dict[str, Any], stream: TokenStream) -> list[str]:
 
 
 def _place(stream: TokenStream, source_id: str) -> str:
-    source, cursor = stream.sources.by_id[source_id], stream.cursors[source_id]
-    read = source.epoch_positions(cursor.generation) + position_of(source, cursor)
-    return f"{cursor.epoch + read / source.epoch_positions(cursor.generations):.3f} epochs read"
+    return f"{epochs_read(stream.sources.by_id[source_id], stream.cursors[source_id]):.3f} epochs read"
 
 
 def _cap(epochs: float | None) -> str:

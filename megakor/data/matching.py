@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from megakor.data.history import History
-from megakor.data.source import Source, regroup
+from megakor.data.order import Cursor
+from megakor.data.source import Source, readings_from_json, regroup
 from megakor.data.sources import Sources, collect_sources
 from megakor.errors import DataError
 
 
 def match_sources(state: dict[str, Any], sources: Sources) -> Sources:
-    """Give each source the generations it had; shards that are new to it become a further generation.
+    """Give each source the generations it had; shards that are new to it become a further generation, and another
+    subset or order holds from the next epoch on.
 
     A source that the state knows but that has not been in the mixture yet is taken as the config has it now.
 
@@ -43,7 +46,20 @@ def _match(source: Source, known: list[dict[str, Any]]) -> Source:
             f"'{kept['name']}' had (or they changed). Put them back, or drop the source wholly."
         )
     groups = [[present.pop(fingerprint) for fingerprint in group] for group in kept["generations"]]
-    return regroup(source, [*groups, list(present.values())] if present else groups)
+    return _keep_readings(regroup(source, [*groups, list(present.values())] if present else groups), kept)
+
+
+def _keep_readings(source: Source, kept: dict[str, Any]) -> Source:
+    """The epochs that were begun are read as they were; another reading of the config follows them."""
+    before, now = readings_from_json(kept), source.readings[-1]
+    cursor = Cursor(*kept["cursor"])
+    begun = cursor.epoch + bool(cursor.blocks)
+    earlier = tuple(reading for reading in before if reading.first_epoch < begun)
+    if before[-1].same_as(now):
+        return replace(source, readings=before)
+    if earlier and earlier[-1].same_as(now):
+        return replace(source, readings=earlier)
+    return replace(source, readings=(*earlier, replace(now, first_epoch=begun)))
 
 
 def _fingerprints(kept: dict[str, Any]) -> set[str]:

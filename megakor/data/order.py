@@ -1,7 +1,8 @@
 """Where a source is and which row comes next: the order of reading, in constant time and memory.
 
-The blocks of a generation are visited in a keyed permutation. A window is a run of permuted blocks; it is cut into rows
-of `cut` tokens and the rows are permuted inside it, which gives the window's tokens one fixed order. Reading takes
+The blocks of a generation, or of the subset of it that `megakor.data.reading` chooses, are visited in a keyed
+permutation. A window is a run of permuted blocks; it is cut into rows of `cut` tokens and the rows are permuted inside
+it, which gives the window's tokens one fixed order. In file order neither blocks nor rows are permuted. Reading takes
 tokens from the front of that order. A row as long as `cut` is one piece. When the sequence length changes, what is left
 of the open window is taken first: a shorter row is a part of a cut row, a longer one joins several as separate pieces,
 and the last one may be short. So a position is never read twice and never lost, whatever the lengths.
@@ -98,48 +99,61 @@ def tokens_left(source: Source, at: Cursor) -> int | None:
     part = Fraction(source.epochs) - whole
     if at.epoch > whole:
         return 0
-    read = source.epoch_positions(at.generation) + position_of(source, at)
+    read = positions_read(source, at)
     if at.epoch == whole:
-        return max(0, _part_of_epoch(source, at.generations, part) - read)
-    later = len(source.generations)
-    epochs_between = (whole - at.epoch - 1) * source.epoch_positions(later)
-    return source.epoch_positions(at.generations) - read + epochs_between + _part_of_epoch(source, later, part)
+        return max(0, _part_of_epoch(source, whole, at.generations, part) - read)
+    left = source.epoch_positions(at.epoch, at.generations) - read
+    later = source.positions_between(at.epoch + 1, whole)
+    return left + later + _part_of_epoch(source, whole, len(source.generations), part)
+
+
+def positions_read(source: Source, at: Cursor) -> int:
+    """Positions of the epoch that lie before this place."""
+    before = source.epoch_blocks(at.epoch, at.generations)[: at.generation]
+    return sum(before) * source.block_length + position_of(source, at)
+
+
+def epochs_read(source: Source, at: Cursor) -> float:
+    """Epochs that lie before this place."""
+    return at.epoch + positions_read(source, at) / source.epoch_positions(at.epoch, at.generations)
 
 
 def pieces_of(source: Source, row: Row) -> list[Piece]:
     """Where the tokens of a row are, in reading order; neighbours in a shard are one piece."""
-    at, length = row.at, source.block_length
-    rows_per_block = length // at.cut
-    generation = source.generations[at.generation]
-    blocks = permutation(generation.blocks, source.seed, source.id, at.generation, at.epoch, "blocks")
+    at = row.at
+    rows_per_block = source.block_length // at.cut
+    generation, reading = source.generations[at.generation], source.reading(at.epoch)
+    count = source.epoch_blocks(at.epoch, at.generations)[at.generation]
+    key = (source.seed, source.id, at.generation)
     pieces: list[Piece] = []
     position, stop = at.offset, at.offset + row.positions
     while position < stop:
         number, inside = divmod(position, at.cut)
         block, part = divmod(_cut_row(source, at, number, rows_per_block), rows_per_block)
-        shard, start = generation.locate(blocks(at.first + block))
-        count = min(at.cut - inside, stop - position)
-        _append(pieces, Piece(shard, start + part * at.cut + inside, count))
-        position += count
+        shard, start = generation.locate(reading.block_at(at.first + block, count, generation.blocks, key, at.epoch))
+        length = min(at.cut - inside, stop - position)
+        _append(pieces, Piece(shard, start + part * at.cut + inside, length))
+        position += length
     return pieces
 
 
 def _open_window(source: Source, at: Cursor, length: int, window_blocks: int) -> Cursor:
     """The window after the one that has been read; at the end of an epoch, new generations join."""
     epoch, generation, generations = at.epoch, at.generation, at.generations
-    first = at.first + at.blocks
-    while first >= source.blocks[generation]:
+    first, chosen = at.first + at.blocks, source.epoch_blocks(epoch, generations)
+    while first >= chosen[generation]:
         first, generation = 0, generation + 1
         if generation == generations:
             epoch, generation, generations = epoch + 1, 0, len(source.generations)
+            chosen = source.epoch_blocks(epoch, generations)
     # Rows as long as a block are already in the order of the permutation: a window would only delay a change of length.
-    blocks = 1 if length == source.block_length else min(window_blocks, source.blocks[generation] - first)
+    blocks = 1 if length == source.block_length else min(window_blocks, chosen[generation] - first)
     return Cursor(epoch, generation, generations, first, blocks, length, 0)
 
 
 def _cut_row(source: Source, at: Cursor, number: int, rows_per_block: int) -> int:
     """Which cut row of the window comes at place `number`."""
-    if rows_per_block == 1:
+    if rows_per_block == 1 or not source.reading(at.epoch).shuffled:
         return number
     rows = permutation(
         at.blocks * rows_per_block, source.seed, source.id, at.generation, at.epoch, "rows", at.first, at.cut
@@ -154,5 +168,5 @@ def _append(pieces: list[Piece], piece: Piece) -> None:
         pieces.append(piece)
 
 
-def _part_of_epoch(source: Source, generations: int, part: Fraction) -> int:
-    return int(part * sum(source.blocks[:generations])) * source.block_length
+def _part_of_epoch(source: Source, epoch: int, generations: int, part: Fraction) -> int:
+    return int(part * sum(source.epoch_blocks(epoch, generations))) * source.block_length

@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple
 
 from megakor.corpus.shard import ShardReader
+from megakor.data.reading import Reading, blocks_chosen
 from megakor.data.row_shard import RowShard, shard_from_json
 
 
@@ -72,7 +73,8 @@ class Source:
     """Text of one kind and the order in which it is read.
 
     `id` stands for the first generation's content: a source keeps it when it is moved, renamed or grows.
-    `epochs` is the cap, None where there is none. `seed` is the run's.
+    `epochs` is the cap, None where there is none, and `exhausted` what happens there. `seed` is the run's. `readings`
+    say how its epochs go through it, from the first one on.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Source:
     epochs: float | None
     generations: tuple[Generation, ...]
     seed: int
+    readings: tuple[Reading, ...] = (Reading(),)
+    exhausted: str = "redistribute"
 
     @cached_property
     def id(self) -> str:
@@ -112,16 +116,47 @@ class Source:
     @property
     def mean_row(self) -> int:
         """Tokens of an average block, of which padding takes a part where blocks are rows."""
-        generations = len(self.generations)
-        return round(self.epoch_tokens(generations) / sum(self.blocks))
+        return round(sum(generation.real_tokens for generation in self.generations) / sum(self.blocks))
 
-    def epoch_positions(self, generations: int) -> int:
-        """Positions of an epoch in which the first `generations` generations are open."""
-        return sum(self.blocks[:generations]) * self.block_length
+    def reading(self, epoch: int) -> Reading:
+        """How an epoch goes through it."""
+        return next(reading for reading in reversed(self.readings) if reading.first_epoch <= epoch)
 
-    def epoch_tokens(self, generations: int) -> int:
-        """Tokens of such an epoch."""
-        return sum(generation.real_tokens for generation in self.generations[:generations])
+    def epoch_blocks(self, epoch: int, generations: int) -> tuple[int, ...]:
+        """Blocks that an epoch in which the first `generations` are open reads, of each of these."""
+        return self._chosen(self.reading(epoch), generations)
+
+    def epoch_positions(self, epoch: int, generations: int) -> int:
+        """Positions of such an epoch."""
+        return sum(self.epoch_blocks(epoch, generations)) * self.block_length
+
+    def positions_between(self, first: int, stop: int) -> int:
+        """Positions of the epochs [first, stop), with all generations open."""
+        ends = [*(reading.first_epoch for reading in self.readings[1:]), stop]
+        count = len(self.generations)
+        return (
+            sum(
+                max(0, min(end, stop) - max(reading.first_epoch, first)) * sum(self._chosen(reading, count))
+                for reading, end in zip(self.readings, ends, strict=True)
+            )
+            * self.block_length
+        )
+
+    def epoch_tokens(self, generations: int, epoch: int | None = None) -> int:
+        """Tokens of such an epoch; of those to come where none is given. Estimated for a subset of padded rows."""
+        reading = self.readings[-1] if epoch is None else self.reading(epoch)
+        opened = zip(self._chosen(reading, generations), self.generations[:generations], strict=True)
+        return sum(generation.real_tokens * chosen // (generation.blocks or 1) for chosen, generation in opened)
+
+    def _chosen(self, reading: Reading, generations: int) -> tuple[int, ...]:
+        return blocks_chosen(self.subset_blocks(reading), self.blocks[:generations])
+
+    def subset_blocks(self, reading: Reading) -> int | None:
+        """Whole blocks in the tokens of a subset. Rows count by their mean in the first generation, which stays."""
+        if reading.subset_tokens is None:
+            return None
+        first = self.generations[0]
+        return reading.subset_tokens * first.blocks // first.real_tokens
 
     def shards(self) -> list[ShardReader]:
         """Those of every generation, in order."""
@@ -137,6 +172,8 @@ class Source:
             "tags": list(self.tags),
             "epochs": self.epochs,
             "generations": headers,
+            "readings": [reading.to_json() for reading in self.readings],
+            "exhausted": self.exhausted,
         }
 
     @classmethod
@@ -146,7 +183,21 @@ class Source:
             make_generation([shard_from_json(header) for header in headers], block_length)
             for headers in fields["generations"]
         )
-        return cls(fields["name"], fields["language"], tuple(fields["tags"]), fields["epochs"], generations, seed)
+        return cls(
+            fields["name"],
+            fields["language"],
+            tuple(fields["tags"]),
+            fields["epochs"],
+            generations,
+            seed,
+            readings_from_json(fields),
+            fields.get("exhausted", "redistribute"),
+        )
+
+
+def readings_from_json(fields: dict[str, Any]) -> tuple[Reading, ...]:
+    """Those of a described source, or of one in a checkpoint; where nothing is said, all of it is read, shuffled."""
+    return tuple(Reading.from_json(reading) for reading in fields.get("readings", [{}]))
 
 
 def blocks_in(shard: ShardReader, block_length: int) -> int:
@@ -164,5 +215,4 @@ def make_generation(shards: Sequence[ShardReader], block_length: int) -> Generat
 
 def regroup(source: Source, groups: Sequence[Sequence[ShardReader]]) -> Source:
     """The same source with its shards grouped into these generations."""
-    generations = tuple(Generation(tuple(shards), source.block_length) for shards in groups)
-    return Source(source.name, source.language, source.tags, source.epochs, generations, source.seed)
+    return replace(source, generations=tuple(Generation(tuple(shards), source.block_length) for shards in groups))

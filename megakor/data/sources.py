@@ -12,6 +12,7 @@ from megakor.corpus.manifest import VALIDATION_SUFFIX, Manifest, read_manifest
 from megakor.corpus.row_file import SUFFIX
 from megakor.corpus.shard import ShardReader, bin_path, idx_path
 from megakor.data.order import Row, pieces_of
+from megakor.data.reading import Reading
 from megakor.data.row_shard import RowShard, has_rows, open_shard
 from megakor.data.source import Piece, Source, make_generation
 from megakor.errors import DataError
@@ -54,7 +55,8 @@ def collect_sources(sources: list[Source], seed: int, block_length: int, notes: 
     """Put sources together.
 
     Raises:
-        DataError: a shard is in two places, so that its text would be read twice, or a source has no whole block.
+        DataError: a shard is in two places, so that its text would be read twice, a source has no whole block, or less
+            text than its subset.
     """
     owners: dict[str, tuple[str, Path]] = {}
     for source in sources:
@@ -63,6 +65,7 @@ def collect_sources(sources: list[Source], seed: int, block_length: int, notes: 
                 f"data.sources.{source.name}: no shard has {block_length + 1:,} tokens, a block of {block_length:,} "
                 "and the token after it. Use a shorter sequence length or block_length, or more text."
             )
+        _check_subset(source)
         for shard in source.shards():
             other = owners.setdefault(shard.fingerprint(), (source.name, shard.prefix))
             if other != (source.name, shard.prefix):
@@ -71,6 +74,20 @@ def collect_sources(sources: list[Source], seed: int, block_length: int, notes: 
                     f"'{other[0]}'. Keep it in one place, else it would be read twice in an epoch."
                 )
     return Sources({source.id: source for source in sources}, seed, block_length, notes)
+
+
+def _check_subset(source: Source) -> None:
+    wanted = source.subset_blocks(source.readings[-1])
+    if wanted is None or 0 < wanted <= sum(source.blocks):
+        return
+    tokens = source.readings[-1].subset_tokens
+    there = sum(generation.real_tokens for generation in source.generations)
+    fix = "Use a smaller one, or leave it out to read all" if wanted else "Use a larger one"
+    raise DataError(
+        f"data.sources.{source.name}.subset.tokens is {tokens:,}, and the source has {there:,} tokens in "
+        f"{sum(source.blocks):,} blocks of about {source.mean_row:,}: a subset is at least a block and at most all of "
+        f"it. {fix}."
+    )
 
 
 def open_sources(config: Config, block_length: int, tokenizer_sha256: str | None = None) -> Sources:
@@ -94,7 +111,18 @@ def open_sources(config: Config, block_length: int, tokenizer_sha256: str | None
         _check_alike(name, shards)
         generation = make_generation(shards, block_length)
         language, tags = described.language, tuple(described.tags)
-        opened.append(Source(name, language, tags, described.epochs, (generation,), config.run.seed))
+        opened.append(
+            Source(
+                name,
+                language,
+                tags,
+                described.epochs,
+                (generation,),
+                config.run.seed,
+                (Reading.configured(described),),
+                described.exhausted,
+            )
+        )
     return collect_sources(opened, config.run.seed, block_length, tuple(notes))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from megakor.data.account import Account, Range, Total, account
 from megakor.text_table import aligned
 
-_COLUMNS = ("tokens", "share", "blocks", "epochs", "documents", "skipped", "unread", "tails")
+_COLUMNS = ("tokens", "share", "blocks", "epochs", "documents", "skipped", "unread")
 
 
 def ledger_report(run: Path, as_json: bool = False) -> str:
@@ -21,22 +21,25 @@ def statement(found: Account) -> str:
     """Three tables: sources, languages, and the schedule that each range of the token clock was read under."""
     attempts = f"{found.attempts} attempt{'s' if found.attempts != 1 else ''}"
     head = f"{found.tokens:,} tokens in {attempts}; {found.superseded_tokens:,} tokens superseded by resumes"
-    sources = [("source", "language", *_COLUMNS), *(_total_row(total) for total in found.sources)]
-    languages = [("", "language", *_COLUMNS), *(_total_row(total, named=False) for total in found.languages)]
+    subsets = any(total.outside for total in found.sources)
+    columns = (*_COLUMNS, *(("outside",) if subsets else ()), "tails")
+    sources = [("source", "language", *columns), *(_total_row(total, subsets) for total in found.sources)]
+    languages = [("", "language", *columns), *(("", *_total_row(total, subsets)[1:]) for total in found.languages)]
     ranges = [("phase", "tokens", "row", "weights", "read"), *(_range_row(entry) for entry in found.ranges)]
     legend = [
         "unread: rest of the present epoch; tails: ends of shards, shorter than a block, that no epoch reads.",
+        *(["outside: what the subsets of the present epochs leave out."] if subsets else []),
         "documents: those whose first token was read, once per epoch; ~ estimated, ? shards not on this machine.",
     ]
     tables = [*aligned(sources, left=2), "", *aligned(languages, left=2), "", *aligned(ranges, left=5)]
     return "\n".join([head, "", *tables, "", *legend])
 
 
-def _total_row(total: Total, named: bool = True) -> tuple[str, ...]:
+def _total_row(total: Total, subsets: bool) -> tuple[str, ...]:
     documents = "?" if total.documents is None else f"{'~' if total.documents_estimated else ''}{total.documents:,}"
     counts = (f"{total.tokens:,}", f"{total.share:.4f}", f"{total.blocks:,}", f"{total.epochs:.3f}", documents)
-    rest = (f"{total.skipped:,}", f"{total.unread:,}", f"{total.tails:,}")
-    return (total.name if named else "", total.language, *counts, *rest)
+    rest = [total.skipped, total.unread, *([total.outside] if subsets else []), total.tails]
+    return (total.name, total.language, *counts, *(f"{tokens:,}" for tokens in rest))
 
 
 def _range_row(entry: Range) -> tuple[str, ...]:

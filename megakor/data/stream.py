@@ -182,6 +182,7 @@ class TokenStream:
             "name": source.name,
             "language": source.language,
             "epochs": source.epochs,
+            "readings": [reading.to_json() for reading in source.readings],
             "generations": [[shard.fingerprint() for shard in group.shards] for group in source.generations],
             "cursor": list(self.cursors[source.id]),
             **asdict(self.counters[source.id]),
