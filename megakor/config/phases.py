@@ -147,7 +147,8 @@ def ramp_between(
     if begin == end:
         return None
     length = stop - start if phase.ramp_tokens is None else phase.ramp_tokens
-    return Ramp(end, phase.ramp, start, start + length, phase.ramp_steps)
+    steps = phase.ramp_steps if phase.ramp == "step" else 2
+    return Ramp(end, phase.ramp, start, start + length, steps)
 
 
 def _unknown(phase: PhaseConfig) -> str:

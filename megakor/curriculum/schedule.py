@@ -46,10 +46,13 @@ class Schedule:
         first, last = self.phase_at(start).index, self.phase_at(max(start, stop - 1)).index
         return list(self.phases[first : last + 1])
 
+    def full_batch_at(self, tokens: int) -> int:
+        """Size in tokens of the global batches of the phase here."""
+        return self.phase_at(tokens).batch_tokens or self.global_batch_tokens
+
     def batch_tokens_at(self, tokens: int) -> int:
-        """Size in tokens of the global batch that starts here."""
-        full = self.phase_at(tokens).batch_tokens or self.global_batch_tokens
-        return batch_tokens_at(tokens, full, self.batch_ramp)
+        """Size in tokens of the global batch that starts here; smaller where batches still grow."""
+        return batch_tokens_at(tokens, self.full_batch_at(tokens), self.batch_ramp)
 
     @property
     def longest_sequence(self) -> int:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from megakor.config.phases import PhaseSpan
+from megakor.config.ramp import Ramp
+from megakor.data.history import PastPhase
 from megakor.data.order import epochs_read
 from megakor.data.source import readings_from_json
 from megakor.data.stream import TokenStream
@@ -52,24 +55,54 @@ def compare(state: dict[str, Any], stream: TokenStream) -> Difference:
     """The difference between a checkpoint's state and the stream that was made from it."""
     schedule, tokens = stream.schedule, stream.tokens_consumed
     phase = schedule.phase_at(tokens)
-    past = state["history"][-1] if state["history"] else None
+    past = PastPhase.from_json(state["history"][-1]) if state["history"] else None
     settings = {
         "budget": (f"{state['total_tokens']:,} tokens", f"{schedule.total_tokens:,} tokens"),
-        "global batch": (f"{state['global_batch_tokens']:,} tokens", f"{schedule.global_batch_tokens:,} tokens"),
-        "phase": (past["name"] if past else phase.name, phase.name),
-        "sequence length": (
-            str(past["sequence_length"] if past else phase.sequence_length),
-            str(phase.sequence_length),
-        ),
+        "global batch": (f"{state['global_batch_tokens']:,} tokens", f"{schedule.full_batch_at(tokens):,} tokens"),
+        "phase": (past.name if past else phase.name, phase.name),
+        "sequence length": (str((past or phase).sequence_length), str(phase.sequence_length)),
+        **_mixture_settings(past, stream, phase),
     }
-    weights_before = past["weights"] if past else {}
+    weights_before, weights_after = past.shares(tokens, tokens + 1) if past else {}, phase.shares(tokens, tokens + 1)
     for source in stream.sources:
-        before, after = weights_before.get(source.id, 0.0), phase.weights.get(source.name, 0.0)
+        before, after = weights_before.get(source.id, 0.0), weights_after.get(source.name, 0.0)
         settings[f"weight of {source.name}"] = (f"{before:.4g}", f"{after:.4g}")
         kept = state["sources"].get(source.id)
         cap = _cap(source.epochs)
         settings[f"cap of {source.name}"] = (_cap(kept["epochs"]) if kept else cap, cap)
     return Difference(tokens, settings, tuple(_events(state, stream)))
+
+
+def _mixture_settings(past: PastPhase | None, stream: TokenStream, phase: PhaseSpan) -> dict[str, tuple[str, str]]:
+    """Ramps, rules and replay, where the past or the future has one."""
+    names = {source.id: source.name for source in stream.sources}
+    after = _mixture_words(phase.ramp, phase.rule, phase.replayed, phase.weights, {})
+    if past is None:
+        return {key: (words, words) for key, words in after.items()}
+    before = _mixture_words(past.ramp, past.rule, past.replayed, past.weights, names)
+    return {key: (before.get(key, "none"), after.get(key, "none")) for key in {**before, **after}}
+
+
+def _mixture_words(
+    ramp: Ramp | None,
+    rule: Mapping[str, Any] | None,
+    replayed: Sequence[str],
+    weights: Mapping[str, float],
+    names: Mapping[str, str],
+) -> dict[str, str]:
+    words = {}
+    if ramp is not None:
+        ends = [f"{names.get(key, key)} {ramp.end.get(key, 0):.4g}" for key in {**weights, **ramp.end}]
+        shape = f"{ramp.steps} steps" if ramp.shape == "step" else ramp.shape
+        words["ramp"] = f"{shape} to {', '.join(sorted(ends))} at {ramp.stop:,} tokens"
+    if rule is not None:
+        words["rule"] = f"{rule['rule']} ({rule['setting']:g})"
+    if replayed:
+        words["replay"] = ", ".join(sorted(names.get(key, key) for key in replayed))
+        for place, shares in (("", weights), (" at the end of the ramp", ramp.end if ramp else {})):
+            if shares:
+                words[f"replay ratio{place}"] = f"{sum(shares.get(key, 0.0) for key in replayed):.4g}"
+    return words
 
 
 def _events(state: dict[str, Any], stream: TokenStream) -> list[str]:

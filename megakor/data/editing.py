@@ -7,6 +7,7 @@ the budget and the batch size.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from megakor.config.phases import PhaseSpan
@@ -20,6 +21,8 @@ from megakor.data.stream import STATE_VERSION, TokenStream
 from megakor.errors import ConfigError, DataError
 
 _SAME_SHARE = 1e-9
+_COMPARED = 64
+"""Equal parts of a stretch of the past in which its ramp is compared with that of the config."""
 
 
 def resume(
@@ -66,25 +69,44 @@ def _check_past(history: History, stream: TokenStream) -> None:
     ids = {source.name: source.id for source in stream.sources}
     for past, stop in history.stretches(stream.tokens_consumed):
         for span in stream.schedule.phases_between(past.first, past.last + 1):
-            fault = _edit_of_the_past(past, span, ids)
+            fault = _edit_of_the_past(past, span, stop, ids)
             if fault:
                 raise ConfigError(
                     f"data.phases: {fault} in phase '{span.name}', but tokens {max(past.first, span.start):,} to "
                     f"{stop:,} have been read otherwise. Leave that part as it was and put the change into a phase of "
-                    f"its own that begins at token {stream.tokens_consumed:,}."
+                    f"its own that begins at token {stream.tokens_consumed:,}.{_about_ramps(past)}"
                 )
 
 
-def _edit_of_the_past(past: PastPhase, span: PhaseSpan, ids: Mapping[str, str]) -> str | None:
+def _about_ramps(past: PastPhase) -> str:
+    if past.ramp is None:
+        return ""
+    return (
+        f" A ramp that is cut off there stays as it was with ramp_tokens: {past.ramp.stop - past.ramp.start} and the "
+        "same weights_end."
+    )
+
+
+def _edit_of_the_past(past: PastPhase, span: PhaseSpan, stop: int, ids: Mapping[str, str]) -> str | None:
     if past.sequence_length != span.sequence_length:
         return f"the sequence length changes from {past.sequence_length:,} to {span.sequence_length:,}"
-    present = set(ids.values())
+    first, last = max(past.first, span.start), min(stop, max(span.stop, past.first + 1))
+    parts = _COMPARED if past.ramp or span.ramp else 1
+    edges = sorted({first + (last - first) * part // parts for part in range(parts + 1)})
+    for start, end in pairwise(edges):
+        fault = _edit_of_shares(past.shares(start, end), span.shares(start, end), ids)
+        if fault:
+            return fault if parts == 1 else f"{fault} at token {start:,}"
+    return None
+
+
+def _edit_of_shares(past: Mapping[str, float], now: Mapping[str, float], ids: Mapping[str, str]) -> str | None:
+    names = {key: name for name, key in ids.items()}
     # A source that is gone from the config cannot be named in its phases any more: compare the shares of the others.
-    before = _shares({key: weight for key, weight in past.weights.items() if key in present})
-    after = _shares({ids[name]: weight for name, weight in span.weights.items()})
+    before = _shares({key: weight for key, weight in past.items() if key in names})
+    after = _shares({ids[name]: weight for name, weight in now.items()})
     if not before:
         return None
-    names = {key: name for name, key in ids.items()}
     for key in sorted(before.keys() | after.keys()):
         old, new = before.get(key, 0.0), after.get(key, 0.0)
         if abs(old - new) > _SAME_SHARE:

@@ -23,6 +23,10 @@ class DataExhaustedError(DataError):
     """The sources that are still open cannot fill the next batch. The stream is left before that batch."""
 
 
+class CapPassedError(DataExhaustedError):
+    """The next batch would take a source past a cap at which the run has to fail."""
+
+
 @dataclass(frozen=True)
 class Quotas:
     """The plan of one batch: `rows` from each source, and `shares` of SHARE that they were derived from."""
@@ -62,12 +66,23 @@ class Mixture:
         in_use = {source: weight for source, weight in weights.items() if weight > 0 and left[source] != 0}
         limits = {source: left[source] for source in in_use}
         _check_enough(rows, limits)
-        shares = split(SHARE, {source: max(1, int(weight * SHARE)) for source, weight in in_use.items()})
+        shares = quantised(in_use)
         self._change_members(shares)
         sizes = {source: SHARE * means.get(source, length) for source in shares}
         expected = self._expected(shares, rows, sizes)
         due = {source: self.carries[source] + shares[source] * expected for source in shares}
         return Quotas(_quotas(due, rows, sizes, limits), shares)
+
+    def owed(
+        self, weights: Mapping[str, float], rows: int, length: int, means: Mapping[str, int] = MappingProxyType({})
+    ) -> dict[str, int]:
+        """Whole rows of the next batch that each source owes, whatever it has left."""
+        trial = Mixture(dict(self.carries))
+        shares = quantised({source: weight for source, weight in weights.items() if weight > 0})
+        trial._change_members(shares)
+        sizes = {source: SHARE * means.get(source, length) for source in shares}
+        expected = trial._expected(shares, rows, sizes)
+        return {source: (trial.carries[source] + shares[source] * expected) // sizes[source] for source in shares}
 
     def settle(self, shares: Mapping[str, int], tokens: Mapping[str, int]) -> None:
         """Book a batch: `tokens` that each source gave."""
@@ -90,6 +105,11 @@ class Mixture:
             self.dropped[source] = self.dropped.get(source, 0) + self.carries.pop(source)
         for source, part in split(owed, shares).items():
             self.carries[source] = self.carries.get(source, 0) + part
+
+
+def quantised(weights: Mapping[str, float]) -> dict[str, int]:
+    """Weights as integers above zero that sum to SHARE."""
+    return split(SHARE, {source: max(1, int(weight * SHARE)) for source, weight in weights.items()})
 
 
 def split(total: int, weights: Mapping[str, int]) -> dict[str, int]:

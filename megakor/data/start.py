@@ -6,13 +6,18 @@ from it (`start_stream`) without touching a file.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from megakor.config.phases import block_length
+from megakor.config.phases import block_length, phases_of
+from megakor.config.ramp import shares_of
 from megakor.config.schema import Config
+from megakor.curriculum.resolve import Frozen, Known, fitted_ratios
 from megakor.curriculum.schedule import Schedule
 from megakor.data.difference import Difference
 from megakor.data.editing import resume
+from megakor.data.history import History
+from megakor.data.matching import match_sources
 from megakor.data.sources import Sources, open_sources
 from megakor.data.stream import TokenStream
 
@@ -21,7 +26,8 @@ def compile_table(
     config: Config, tokenizer_sha256: str | None = None, state: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Open and check every source; returns a JSON table for `start_stream`. Raises DataError, ConfigError."""
-    return open_sources(config, choose_block_length(config, state), tokenizer_sha256).to_table()
+    sources = open_sources(config, choose_block_length(config, state), tokenizer_sha256)
+    return {**sources.to_table(), "ratios": {str(index): ratio for index, ratio in fitted_ratios(config).items()}}
 
 
 def choose_block_length(config: Config, state: dict[str, Any] | None = None) -> int:
@@ -40,7 +46,37 @@ def start_stream(
         ConfigError: the config edits what has been consumed, or something that cannot change.
         DataError: a source lost shards.
     """
-    sources, schedule = Sources.from_table(table), Schedule.compile(config)
+    sources = Sources.from_table(table)
+    ratios = {int(index): ratio for index, ratio in table["ratios"].items()}
     if state is None:
+        schedule = Schedule.compile(config, Known(epoch_sizes(sources), ratios))
         return TokenStream(sources, schedule, config.data.window_blocks), None
+    matched = match_sources(state, sources)
+    begun = mixtures_begun(config, state, matched)
+    schedule = Schedule.compile(config, Known(epoch_sizes(matched), ratios, begun))
     return resume(state, sources, schedule, config.data.window_blocks)
+
+
+def epoch_sizes(sources: Sources) -> dict[str, int]:
+    """Tokens of an epoch of each source, which the rules of mixtures go by."""
+    return {source.name: source.epoch_tokens(len(source.generations)) for source in sources}
+
+
+def mixtures_begun(config: Config, state: dict[str, Any], sources: Sources) -> dict[int, Frozen]:
+    """The mixtures that rules had made for phases that have begun, by the number of the phase in the config.
+
+    Of a source that is gone from the config nothing is left in them.
+    """
+    names = {source.id: source.name for source in sources}
+    spans, begun = phases_of(config), {}
+    for past in History.from_json(state["history"]).phases:
+        # The batch that begins at `first` decides to which phase the stretch belongs.
+        span = next((span for span in spans if span.start <= past.first < span.stop), None)
+        if past.rule is not None and span is not None and span.index not in begun:
+            weights = shares_of({names[key]: weight for key, weight in past.weights.items() if key in names})
+            ramp = past.ramp
+            if ramp is not None:
+                end = shares_of({names[key]: weight for key, weight in ramp.end.items() if key in names})
+                ramp = replace(ramp, end=end)
+            begun[span.index] = Frozen(weights, ramp, past.rule)
+    return begun

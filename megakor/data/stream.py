@@ -6,13 +6,14 @@ Planning a batch touches no file, so every rank plans all of it and reads only i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from megakor.config.phases import PhaseSpan
 from megakor.curriculum.schedule import Schedule
+from megakor.data.exhaustion import check_caps
 from megakor.data.history import History
-from megakor.data.mixture import SHARE, Mixture, Quotas
+from megakor.data.mixture import SHARE, Mixture, Quotas, quantised
 from megakor.data.order import Cursor, Row, beginning, next_row, rows_left
 from megakor.data.permutation import ORDER_VERSION, Permutation, derive_key
 from megakor.data.source import Source
@@ -28,7 +29,9 @@ class BatchPlan:
 
     `rows` are in batch order (a seeded shuffle), `taken` holds the same rows by source id in reading order. `start` is
     the run's number of the first token; `tokens` counts real tokens, without padding. `realised` and `intended` are
-    tokens by source name. A skipped batch is consumed but not trained on.
+    tokens by source name, and `scheduled` are the shares of the schedule, before those of closed sources went to the
+    others. `replayed` is the share of general text among the tokens that were read like this batch, up to it; None
+    where the phase replays nothing. A skipped batch is consumed but not trained on.
     """
 
     rows: tuple[Row, ...]
@@ -38,6 +41,8 @@ class BatchPlan:
     phase: PhaseSpan
     realised: Mapping[str, int]
     intended: Mapping[str, float]
+    scheduled: Mapping[str, float]
+    replayed: float | None = None
     skipped: bool = False
 
     @property
@@ -88,20 +93,28 @@ class TokenStream:
         """Plan the next global batch and move past it.
 
         Raises:
-            DataExhaustedError: the open sources cannot fill the batch; the stream has not moved.
+            DataExhaustedError: the open sources cannot fill the batch, or one of them has reached a cap that ends the
+                run; the stream has not moved.
         """
         start = self.tokens_consumed
         phase = self.schedule.phase_at(start)
-        rows = self.schedule.batch_tokens_at(start) // phase.sequence_length
-        weights = {source.id: phase.weights.get(source.name, 0.0) for source in self.sources}
+        planned = self.schedule.batch_tokens_at(start)
+        rows = planned // phase.sequence_length
+        weights = self._weights(phase, start, start + planned)
         left = self._rows_left(phase.sequence_length)
+        check_caps(self.sources, self.mixture, weights, rows, phase.sequence_length, left, self._means)
         quotas = self.mixture.plan(weights, rows, phase.sequence_length, left, self._means)
         taken = {source: self._take(source, count, phase.sequence_length) for source, count in quotas.rows.items()}
         given = {source: sum(row.tokens for row in rows_taken) for source, rows_taken in taken.items()}
+        tokens = sum(given.values())
+        if tokens != planned and phase.ramp is not None:
+            # Padding and the ends of windows make a batch shorter: the ramp has come less far.
+            passed = self._weights(phase, start, start + tokens)
+            quotas = replace(quotas, shares=quantised({source: passed[source] for source in quotas.shares}))
         self.mixture.settle(quotas.shares, given)
         self._count(given, skip)
-        self.history.add(start, phase, {key: value for key, value in weights.items() if value})
-        self.tokens_consumed += sum(given.values())
+        self.history.add(start, phase, {source.name: source.id for source in self.sources}, given)
+        self.tokens_consumed += tokens
         return self._plan(start, phase, quotas, taken, given, skip)
 
     def state_dict(self) -> dict[str, Any]:
@@ -115,7 +128,7 @@ class TokenStream:
             "window_blocks": self.window_blocks,
             "tokens": self.tokens_consumed,
             "total_tokens": self.schedule.total_tokens,
-            "global_batch_tokens": self.schedule.global_batch_tokens,
+            "global_batch_tokens": self.schedule.full_batch_at(self.tokens_consumed),
             "history": self.history.to_json(),
             "sources": {source_id: {**kept, **self._carry_state(source_id)} for source_id, kept in sources.items()},
         }
@@ -141,6 +154,11 @@ class TokenStream:
 
     def _rows_left(self, length: int) -> dict[str, int | None]:
         return {source.id: rows_left(source, self.cursors[source.id], length) for source in self.sources}
+
+    def _weights(self, phase: PhaseSpan, start: int, stop: int) -> dict[str, float]:
+        """Scheduled share of every source by its id, over these tokens of the run."""
+        shares = phase.shares(start, stop)
+        return {source.id: shares.get(source.name, 0.0) for source in self.sources}
 
     def _take(self, source_id: str, count: int, length: int) -> tuple[Row, ...]:
         source, cursor = self.sources.by_id[source_id], self.cursors[source_id]
@@ -175,7 +193,8 @@ class TokenStream:
         realised = {names[source_id]: count for source_id, count in given.items()}
         intended = {names[source_id]: tokens * share / SHARE for source_id, share in quotas.shares.items()}
         rows = tuple(ordered[index] for index in shuffle)
-        return BatchPlan(rows, taken, start, tokens, phase, realised, intended, skip)
+        scheduled, replayed = phase.shares(start, start + tokens), self.history.replayed_share()
+        return BatchPlan(rows, taken, start, tokens, phase, realised, intended, scheduled, replayed, skip)
 
     def _source_state(self, source: Source) -> dict[str, Any]:
         return {
