@@ -24,6 +24,18 @@ class SourceProgress:
 
 
 @dataclass(frozen=True)
+class ReplayProgress:
+    """Shares of general text, 0 to 1, where a phase replays it."""
+
+    intended: float
+    """Of this batch, by the schedule."""
+    realised: float
+    """Of this batch."""
+    realised_in_phase: float
+    """Of everything that has been read under the phase's schedule."""
+
+
+@dataclass(frozen=True)
 class TrainRecord:
     """One training step. The Reporter fills in the last three fields."""
 
@@ -44,6 +56,7 @@ class TrainRecord:
     skipped: bool = False
     """The batch was consumed but the weights were not changed."""
     sources: dict[str, SourceProgress] = field(default_factory=dict)
+    replay: ReplayProgress | None = None
     mfu: float | None = None
     host_peak_bytes: int | None = None
     device_peak_bytes: int | None = None

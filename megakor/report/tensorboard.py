@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ def train_scalars(record: TrainRecord) -> dict[str, float]:
     for place, peak in (("host", record.host_peak_bytes), ("device", record.device_peak_bytes)):
         if peak is not None:
             scalars[f"memory/{place}_peak_gib"] = peak / GIBIBYTE
+    if record.replay is not None:
+        scalars |= {f"replay/{name}": share for name, share in asdict(record.replay).items()}
     shares = record.shares()
     for name, source in record.sources.items():
         scalars[f"mixture/{name}/realised"] = shares[name]

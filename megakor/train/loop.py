@@ -19,7 +19,7 @@ from megakor.model.transformer_config import parameter_dtype
 from megakor.parallel.device import choose_device
 from megakor.parallel.first_rank import on_first_rank
 from megakor.parallel.topology import lost_ranks_reported, start_process_groups, stop_process_groups
-from megakor.report.records import SourceProgress, TrainRecord
+from megakor.report.records import ReplayProgress, SourceProgress, TrainRecord
 from megakor.train.engine import StepResult
 from megakor.train.evaluation import crosses, evaluation_is_due
 from megakor.train.micro_batch import micro_batches
@@ -130,7 +130,20 @@ def _record(run: Run, plan: BatchPlan, result: StepResult, rate: float, seconds:
         sequence_length=plan.sequence_length,
         phase=plan.phase.name,
         skipped=not result.updated,
+        replay=_replay(plan),
         sources=_progress(run, plan),
+    )
+
+
+def _replay(plan: BatchPlan) -> ReplayProgress | None:
+    """General text in a batch and in the stretch of its phase so far, beside what the schedule says."""
+    if plan.replayed is None:
+        return None
+    names = plan.phase.replayed
+    return ReplayProgress(
+        intended=sum(plan.scheduled.get(name, 0.0) for name in names),
+        realised=sum(plan.realised.get(name, 0) for name in names) / plan.tokens,
+        realised_in_phase=plan.replayed,
     )
 
 
@@ -144,6 +157,6 @@ def _progress(run: Run, plan: BatchPlan) -> dict[str, SourceProgress]:
             batch_tokens=plan.realised.get(source.name, 0),
             tokens=tokens,
             epoch=tokens / source.epoch_tokens(len(source.generations)),
-            intended=plan.phase.weights.get(source.name, 0.0),
+            intended=plan.scheduled.get(source.name, 0.0),
         )
     return progress

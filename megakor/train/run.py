@@ -11,6 +11,7 @@ import torch
 
 from megakor.checkpoint.manager import CheckpointManager, Policy
 from megakor.config.parameters import WITHOUT_WEIGHTS
+from megakor.config.phases import phases_of
 from megakor.config.schema import Config, ModelConfig
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.curriculum.schedule import Schedule
@@ -71,8 +72,7 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
     on_first_rank(lambda: _prepare_directory(directory))
     tokenizer = Tokenizer.load(config.data.tokenizer)
     unlearnt = unlearnt_ids(config, tokenizer)
-    schedule = Schedule.compile(config)
-    rate = LearningRate.from_config(config, schedule.phases)
+    rate = LearningRate.from_config(config, phases_of(config))
     reporter = _reporter(directory, config, device, topology, tokenizer)
     try:
         checkpoints = _checkpoints(directory, config, topology, reporter)
@@ -80,7 +80,7 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         saved = choice.checkpoint.json_state() if choice is not None else None
         model = choice.checkpoint.manifest.model if choice is not None else {}
         stream = _open_stream(config, tokenizer, saved, rate, topology, model)
-        engine = build_engine(config, device, topology, schedule.longest_sequence)
+        engine = build_engine(config, device, topology, stream.schedule.longest_sequence)
         engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
         if choice is not None and saved is not None:
             loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
@@ -92,7 +92,7 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         reporter.close()
         raise
     step = saved["step"] if saved else 0
-    return Run(config, engine, schedule, rate, stream, evaluator, checkpoints, reporter, unlearnt, ledger, step)
+    return Run(config, engine, stream.schedule, rate, stream, evaluator, checkpoints, reporter, unlearnt, ledger, step)
 
 
 def _prepare_directory(directory: Path) -> None:

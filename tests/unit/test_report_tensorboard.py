@@ -10,12 +10,12 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from megakor.errors import StorageError
-from megakor.report.records import SourceProgress, TrainRecord, ValidationRecord
+from megakor.report.records import ReplayProgress, SourceProgress, TrainRecord, ValidationRecord
 from megakor.report.tensorboard import TensorBoardOutput
 
 TRAIN = TrainRecord(
     5, 5_000, 2.5, 3e-4, 1.5, batch_tokens=1_000, seconds=0.5, sequence_length=100, mfu=0.4, host_peak_bytes=2**31,
-    sources={"web": SourceProgress("ko", 1_000, 4_000, 1.25, 0.8)},
+    sources={"web": SourceProgress("ko", 1_000, 4_000, 1.25, 0.8)}, replay=ReplayProgress(0.3, 0.25, 0.5),
 )  # fmt: skip
 VALIDATION = ValidationRecord(5, 5_000, "web", "ko", math.log(2), 100, 50)
 
@@ -40,6 +40,7 @@ def test_every_promised_scalar_is_there_with_tokens_as_its_axis(tmp_path: Path) 
         "train/loss": 2.5, "train/lr": 3e-4, "train/grad_norm": 1.5,
         "throughput/tokens_per_second": 2_000, "throughput/mfu": 0.4,
         "memory/host_peak_gib": 2, "memory/device_peak_gib": 1,
+        "replay/intended": 0.3, "replay/realised": 0.25, "replay/realised_in_phase": 0.5,
         "mixture/web/realised": 1, "mixture/web/intended": 0.8, "data/web/tokens": 4_000, "data/web/epoch": 1.25,
         "validation/ko/web/loss": math.log(2), "validation/ko/web/bits_per_byte": 2,
         "validation/ko/books/bits_per_byte": 6, "validation/ko/bits_per_byte": 4,
