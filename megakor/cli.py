@@ -12,6 +12,9 @@ from megakor import __version__
 from megakor.corpus.verbs import VERBS as CORPUS_VERBS
 from megakor.corpus.verbs import run as run_corpus_verb
 from megakor.errors import ConfigError, ExitCode, MegakorError, report
+from megakor.laws.verbs import CMR as CMR_VERBS
+from megakor.laws.verbs import CPT_LAW as CPT_LAW_VERBS
+from megakor.laws.verbs import run as run_law_verb
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in a shell."""
@@ -77,6 +80,16 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor corpus VERB --help lists them")
     verb.set_defaults(verb=_corpus)
 
+    verb = verbs.add_parser("cmr", help="the critical mixture ratio: how much domain text continued training bears")
+    verb.add_argument("law_verb", metavar="VERB", choices=list(CMR_VERBS), help=_listed(CMR_VERBS))
+    verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor cmr VERB --help lists them")
+    verb.set_defaults(verb=_law, laws=CMR_VERBS)
+
+    verb = verbs.add_parser("cpt-law", help="the scaling law of continued training: size, tokens, break-even")
+    verb.add_argument("law_verb", metavar="VERB", choices=list(CPT_LAW_VERBS), help=_listed(CPT_LAW_VERBS))
+    verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor cpt-law VERB --help lists them")
+    verb.set_defaults(verb=_law, laws=CPT_LAW_VERBS)
+
     verb = verbs.add_parser("doctor", help="what this machine has, and what is in the way of a run")
     verb.set_defaults(verb=_doctor)
     return parser
@@ -140,6 +153,14 @@ def _generate(options: argparse.Namespace) -> int:
 
 def _corpus(options: argparse.Namespace) -> int:
     return run_corpus_verb(options.corpus_verb, options.arguments)
+
+
+def _listed(verbs: dict[str, tuple[str, str]]) -> str:
+    return "; ".join(f"{name}: {words}" for name, (_, words) in verbs.items())
+
+
+def _law(options: argparse.Namespace) -> int:
+    return run_law_verb(options.laws, options.law_verb, options.arguments)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ BEFORE = {
     "parallel": {"config", "launch"},
     "model": {"config", "parallel"},
     "checkpoint": {"config"},
-    "report": {"config", "corpus"},
+    "report": {"config", "corpus", "curriculum"},
+    "laws": {"config", "curriculum", "report"},
 }
 """The rooms whose imports a room may use; `train`, `convert` and the command line may use all."""
 

@@ -37,7 +37,7 @@ def fitter_across(ratios: Sequence[float], exclude_one: bool) -> tuple[Floats, P
     A ratio of 1 is an end point: without any general text the general loss is not on the law. Raises CannotFitError
     for fewer than four ratios.
     """
-    taking_part = np.array([not (exclude_one and ratio >= 1) for ratio in ratios])
+    taking_part = np.array([not (exclude_one and ratio >= 1) for ratio in ratios], dtype=bool)
     chosen = np.array(ratios, float)[taking_part]
     if len(np.unique(chosen)) < LEAST_RATIOS:
         below = " below 1" if exclude_one else ""
@@ -64,6 +64,11 @@ def fit_across(ratios: Sequence[float], losses: Sequence[float], name: str, excl
 
 def leave_one_out(ratios: Sequence[float], losses: Sequence[float], exclude_one: bool) -> list[HeldOut]:
     """Each ratio predicted from the others. Raises CannotFitError when fewer than four would be left."""
+    different = len({ratio for ratio in ratios if not (exclude_one and ratio >= 1)})
+    if different <= LEAST_RATIOS:
+        raise CannotFitError(
+            f"to hold one ratio out takes {LEAST_RATIOS + 1} different ones, and there are {different}"
+        )
     known = [(ratio, loss) for ratio, loss in zip(ratios, losses, strict=True) if not (exclude_one and ratio >= 1)]
     found = []
     for index, (ratio, loss) in enumerate(known):

@@ -166,9 +166,7 @@ def _across_one(
         return AcrossResult(name, (), None, (), (why,))
     fit, why_no_fit = _or_reason(lambda: fit_across(ratios, losses, name, exclude_one))
     held_out, why_not_held_out = _or_reason(lambda: leave_one_out(ratios, losses, exclude_one))
-    if fit is not None and why_not_held_out:
-        why_not_held_out = "no ratio can be held out: " + why_not_held_out
-    reasons = tuple(dict.fromkeys(reason for reason in (why_no_fit, why_not_held_out) if reason))
+    reasons = tuple(reason for reason in (why_no_fit, why_not_held_out) if reason)
     return AcrossResult(name, tuple(losses), fit, tuple(held_out or ()), reasons)
 
 
