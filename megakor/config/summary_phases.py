@@ -12,7 +12,7 @@ from megakor.text_table import aligned
 
 COLUMNS = 6
 """Phases side by side in one table."""
-BY_SIZE = "not known here"
+BY_SIZE = "by rule"
 """In the place of tokens that rest on the sizes of sources, or on a fitted file."""
 
 
