@@ -108,8 +108,11 @@ def _pretrain(options: argparse.Namespace) -> int:
     ranks = ranks or world_size_of(config)
     if options.dry_run:
         from megakor.config.summary import summary_text
+        from megakor.data.supply import dry_run_plan
 
         print(summary_text(config, ranks, warnings))
+        plan = dry_run_plan(config)
+        print("".join(f"{line}\n" for line in ("", *plan)) if plan else "", end="")
         return ExitCode.DONE
     if warnings and Rendezvous.from_environment().rank == 0 and (launched or ranks == 1):
         print(render(warnings), file=sys.stderr)
