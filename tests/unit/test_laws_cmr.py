@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from megakor.config.load import load_config
 from megakor.config.phases import phases_of
 from megakor.curriculum.cmr.analysis import analyse
 from megakor.curriculum.cmr.fitted_file import write_fitted
-from megakor.curriculum.cmr.measurements import SweepRun
+from megakor.curriculum.cmr.measurements import SweepRun, measurements_of
 from megakor.curriculum.cmr.settings import Settings
 from megakor.errors import DataError
 from megakor.laws.sweep_runs import Roles, read_sweep
@@ -133,6 +134,12 @@ def test_what_is_missing_is_named(runs: Path, tmp_path: Path) -> None:
     (first / "config.yaml").write_text(text.replace("tags: [domain]", "tags: [web]"))
     with pytest.raises(DataError, match="no source has the tag domain"):
         read_sweep([first], NO_ROLES)
+
+
+def test_the_data_file_of_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "plan-a-mixture.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    assert measurements_of(json.loads(example), "example").ratios == (0.25,)
 
 
 def fit(runs: Path, *more: str) -> int:
