@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from megakor.config.phases import block_length, phases_of, sequence_lengths
@@ -118,17 +119,15 @@ def _phase_lengths(config: Config) -> list[Problem]:
 
 
 def _blocks(config: Config) -> list[Problem]:
-    """A block is a power-of-two multiple of every sequence length, so that rows never cross blocks."""
+    """A block is a multiple of every sequence length, so that rows never cross blocks."""
     block = block_length(config)
     problems = []
     for length in sequence_lengths(config):
-        if block % length or (block // length) & (block // length - 1):
-            powers = [length << shift for shift in range(24) if length << shift >= max(sequence_lengths(config))]
-            what = f"A block of {block} tokens is not a power of two times the sequence length {length}."
-            why = (
-                "The unit of order (data.block_length, by default the longest sequence) is halved down to each length."
-            )
-            fix = f"use sequence lengths that are halves of each other, or data.block_length of {powers[0]}."
+        if block % length:
+            common = math.lcm(*sequence_lengths(config))
+            what = f"A block of {block} tokens is not a multiple of the sequence length {length}."
+            why = "Rows are cut from the unit of order (data.block_length, by default the longest sequence)."
+            fix = f"use sequence lengths that divide the longest one, or data.block_length of {common}."
             keys = ("data.block_length",) if config.data.block_length else ("train.sequence_length",)
             phase_keys = tuple(
                 f"data.phases.{i}.sequence_length"

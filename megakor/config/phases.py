@@ -50,6 +50,12 @@ class PhaseSpan:
         """Its length as planned."""
         return self.stop - self.start
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Everything that it reads at some time."""
+        ends = self.ramp.end if self.ramp else {}
+        return (*self.weights, *(name for name in ends if name not in self.weights))
+
     def shares(self, start: int, stop: int) -> dict[str, float]:
         """Mean share of each source over tokens [start, stop) of the run; the sum is 1."""
         return mean_shares(self.weights, self.ramp, start, stop)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from megakor.config.ramp import Ramp, mean_shares
 from megakor.data.documents import documents_begun, positions_read
 from megakor.data.ledger import read_ledger, surviving
 from megakor.data.source import Source
@@ -42,7 +43,11 @@ class Total:
 
 @dataclass
 class Range:
-    """A stretch of the token clock that was read under one schedule, and what each source gave in it."""
+    """A stretch of the token clock that was read under one schedule, and what each source gave in it.
+
+    `weights` are those at the beginning of the phase, `intended` the mean shares of the stretch, and `replay` the
+    intended and the realised share of general text, None where there is none.
+    """
 
     phase: str
     schedule: str
@@ -50,6 +55,8 @@ class Range:
     sequence_length: int
     weights: dict[str, float]
     tokens: dict[str, int] = field(default_factory=dict)
+    intended: dict[str, float] = field(default_factory=dict)
+    replay: list[float] | None = None
 
 
 @dataclass
@@ -157,4 +164,16 @@ def _ranges(kept: list[Line], attempts: list[Line]) -> list[Range]:
         latest = ranges[-1]
         latest.clock[1] = max(latest.clock[1], line["clock"][1])
         latest.tokens[line["name"]] = latest.tokens.get(line["name"], 0) + line["tokens"]
+    for entry in ranges:
+        _intend(entry, schedules[entry.schedule])
     return ranges
+
+
+def _intend(entry: Range, described: dict[str, Any]) -> None:
+    """Put what the schedule meant beside what was read."""
+    ramp = Ramp.from_description(described["ramp"]) if "ramp" in described else None
+    entry.intended = mean_shares(entry.weights, ramp, *entry.clock)
+    replayed = described.get("replay")
+    if replayed:
+        realised = sum(entry.tokens.get(name, 0) for name in replayed) / sum(entry.tokens.values())
+        entry.replay = [sum(entry.intended.get(name, 0.0) for name in replayed), realised]

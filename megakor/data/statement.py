@@ -25,13 +25,16 @@ def statement(found: Account) -> str:
     columns = (*_COLUMNS, *(("outside",) if subsets else ()), "tails")
     sources = [("source", "language", *columns), *(_total_row(total, subsets) for total in found.sources)]
     languages = [("", "language", *columns), *(("", *_total_row(total, subsets)[1:]) for total in found.languages)]
-    ranges = [("phase", "tokens", "row", "weights", "read"), *(_range_row(entry) for entry in found.ranges)]
+    ranges = [("phase", "tokens", "row", "intended", "read"), *(_range_row(entry) for entry in found.ranges)]
     legend = [
         "unread: rest of the present epoch; tails: ends of shards, shorter than a block, that no epoch reads.",
         *(["outside: what the subsets of the present epochs leave out."] if subsets else []),
         "documents: those whose first token was read, once per epoch; ~ estimated, ? shards not on this machine.",
     ]
-    tables = [*aligned(sources, left=2), "", *aligned(languages, left=2), "", *aligned(ranges, left=5)]
+    replay = _replay_lines(found.ranges)
+    if replay:
+        legend.append("replay: share of general text in these tokens, by the schedule and as read.")
+    tables = [*aligned(sources, left=2), "", *aligned(languages, left=2), "", *aligned(ranges, left=5), *replay]
     return "\n".join([head, "", *tables, "", *legend])
 
 
@@ -44,6 +47,15 @@ def _total_row(total: Total, subsets: bool) -> tuple[str, ...]:
 
 def _range_row(entry: Range) -> tuple[str, ...]:
     total = sum(entry.tokens.values())
-    weights = " ".join(f"{name} {weight:.4g}" for name, weight in entry.weights.items())
+    weights = " ".join(f"{name} {weight:.4g}" for name, weight in entry.intended.items())
     read = " ".join(f"{name} {count / total:.4f}" for name, count in entry.tokens.items())
     return (entry.phase, f"{entry.clock[0]:,} to {entry.clock[1]:,}", str(entry.sequence_length), weights, read)
+
+
+def _replay_lines(ranges: list[Range]) -> list[str]:
+    rows = [
+        (entry.phase, f"{entry.clock[0]:,} to {entry.clock[1]:,}", *(f"{share:.4f}" for share in entry.replay))
+        for entry in ranges
+        if entry.replay is not None
+    ]
+    return ["", *aligned([("replay", "tokens", "intended", "read"), *rows], left=2)] if rows else []

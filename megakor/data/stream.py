@@ -73,7 +73,7 @@ class TokenStream:
         window_blocks: blocks in a window, for sequences shorter than a block; windows already open keep their size.
 
     Raises:
-        ConfigError: a sequence length is not the block length divided by a power of two.
+        ConfigError: the block length is not a multiple of a sequence length.
     """
 
     def __init__(self, sources: Sources, schedule: Schedule, window_blocks: int) -> None:
@@ -217,16 +217,15 @@ def _check_lengths(schedule: Schedule, sources: Sources) -> None:
     block_length = sources.block_length
     for span in schedule.phases:
         for source in sources:
-            if source.row_tokens not in (None, span.sequence_length) and span.weights.get(source.name):
+            if source.row_tokens not in (None, span.sequence_length) and source.name in span.sources:
                 raise ConfigError(
                     f"phase '{span.name}': its sequence length is {span.sequence_length:,}, but the source "
                     f"'{source.name}' has rows of {source.row_tokens:,} tokens, which are read whole. Set the phase's "
                     f"sequence_length to {source.row_tokens}, or regroup with --row-tokens {span.sequence_length}."
                 )
-        ratio, rest = divmod(block_length, span.sequence_length)
-        if rest or ratio & (ratio - 1) or not ratio:
+        if block_length % span.sequence_length:
             raise ConfigError(
-                f"phase '{span.name}': the sequence length {span.sequence_length:,} is not the block length "
-                f"{block_length:,} divided by a power of two. The block length is data.block_length, or the longest "
-                "sequence of the run when it started; it cannot change after that."
+                f"phase '{span.name}': the block length {block_length:,} is not a multiple of the sequence length "
+                f"{span.sequence_length:,}. The block length is data.block_length, or the longest sequence of the run "
+                "when it started; it cannot change after that."
             )

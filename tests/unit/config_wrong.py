@@ -58,7 +58,7 @@ WRONG: list[tuple[str, int, list[str], str, str]] = [
     ("open phase in the middle", 1, ["data.phases=[{name: a, weights: {korean: 1}}, {name: b, weights: {korean: 1}}]"], "data.phases.0.tokens", "Only the last phase"),
     ("phases that are too short", 1, ["data.phases.0.tokens=900K"], "train.tokens", "train.tokens=900K"),
     ("phases of one name", 1, ["data.phases=[{tokens: 1K, weights: {korean: 1}}, {weights: {korean: 1}}]"], "data.phases.1.name", "main-2"),
-    ("lengths that do not halve", 1, ["data.phases.0.sequence_length=768", "data.block_length=1024"], "data.phases.0.sequence_length", "power of two"),
+    ("lengths that do not halve", 1, ["data.phases.0.sequence_length=768", "data.block_length=1024"], "data.phases.0.sequence_length", "a multiple of the sequence length 768"),
     ("no window", 1, ["data.window_blocks=0"], "data.window_blocks", "at least 1"),
     ("evaluation of less than a row", 1, ["evaluation.tokens=100"], "evaluation.tokens", "256 or more"),
     ("validation set without a path", 1, ["evaluation.sources.wiki={language: ko}"], "evaluation.sources.wiki.path", "no path"),
