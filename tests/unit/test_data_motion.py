@@ -2,18 +2,23 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
+import data_worlds
 import pytest
 from data_worlds import BLOCK, schedule_of, virtual_source, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megakor.config.schema import Config, PhaseConfig, ReplayConfig, SourceConfig
+from megakor.data.account import account
 from megakor.data.difference import Difference
 from megakor.data.editing import resume
+from megakor.data.ledger import LedgerWriter
 from megakor.data.sources import Sources
 from megakor.data.start import epoch_sizes, start_stream
+from megakor.data.statement import ledger_report
 from megakor.data.stream import TokenStream
 from megakor.errors import ConfigError
 
@@ -174,3 +179,35 @@ def test_a_rule_that_was_followed_cannot_be_another_one() -> None:
     later = PhaseConfig(**{**vars(LATER), "temperature": 3.0})
     again, _ = start_stream(config_with(RULE, later), table, json_state(stream))
     assert again.schedule.phases[1].weights["ko"] > 0.4
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=st.lists(st.sampled_from([4, 7, 14, 28]), min_size=1, max_size=6), window=st.integers(1, 6))
+def test_a_block_may_be_any_multiple_of_a_sequence_length(lengths: list[int], window: int) -> None:
+    """As from 4,096 to 28,672 tokens: nothing is read twice in an epoch and nothing is lost."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data_worlds, "BLOCK", 28)
+        sources = world(virtual_source("ko", [700, 300]), virtual_source("en", [900]))
+        phases = [PhaseConfig(f"p{i}", 560, {"ko": 1, "en": 2}, length) for i, length in enumerate(lengths)]
+        total = 560 * len(lengths)
+        stream = TokenStream(sources, schedule_of(sources, phases, total=total, batch=140, length=28), window)
+        witness = data_worlds.Witness()
+        while stream.tokens_consumed < total:
+            witness.see(sources, stream.next_batch())
+        witness.check_complete(stream)
+
+
+def test_the_ledger_sets_what_was_read_beside_the_integral_of_the_schedule(tmp_path: Path) -> None:
+    sources = sources_of(2)
+    replay = ReplayConfig("en", ratio=0.2, ratio_end=0.6)
+    phases = [PhaseConfig("main", 6400, {"ko": 1}, replay=replay)]
+    stream = TokenStream(sources, schedule_of(sources, phases, total=6400), 4)
+    book = LedgerWriter(tmp_path / "ledger.jsonl", stream)
+    for _ in range(50):
+        book.add(stream.next_batch())
+    book.flush()
+    [entry] = account(tmp_path / "ledger.jsonl").ranges
+    assert entry.intended == pytest.approx({"ko": 0.7, "en": 0.3})
+    assert entry.replay == pytest.approx([0.3, 0.3], abs=2 * BLOCK / 3200)
+    lines = [line.split() for line in ledger_report(tmp_path).splitlines()]
+    assert ["main", "0", "to", "3,200", "0.3000", f"{entry.replay[1]:.4f}"] in lines
