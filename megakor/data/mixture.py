@@ -8,7 +8,7 @@ of sources) rows of its intended integral, for any weights and any changes of we
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
@@ -39,7 +39,8 @@ class Quotas:
 class Mixture:
     """Carries by source, and what was dropped of them when a source closed or left the mixture.
 
-    A source is in use while it has a weight above zero and rows left. Both maps are in units of 1/SHARE token.
+    A source is in use while it has a weight above zero, and rows left or the run ends with it. Both maps are in units
+    of 1/SHARE token.
     """
 
     carries: dict[str, int] = field(default_factory=dict)
@@ -52,6 +53,7 @@ class Mixture:
         length: int,
         left: Mapping[str, int | None],
         means: Mapping[str, int] = MappingProxyType({}),
+        ending: Collection[str] = (),
     ) -> Quotas:
         """Divide `rows` rows of `length` tokens; call `settle` when they have been taken.
 
@@ -59,11 +61,13 @@ class Mixture:
             weights: share of each source; those of closed sources go to the others.
             left: rows that each source can still give, None for no limit.
             means: tokens of an average row of the sources whose rows have padding.
+            ending: sources that hand on nothing when they have no rows left: what they are owed adds up.
 
         Raises:
             DataExhaustedError: fewer than `rows` rows are left in all.
         """
-        in_use = {source: weight for source, weight in weights.items() if weight > 0 and left[source] != 0}
+        open_now = {source for source in weights if left[source] != 0 or source in ending}
+        in_use = {source: weight for source, weight in weights.items() if weight > 0 and source in open_now}
         limits = {source: left[source] for source in in_use}
         _check_enough(rows, limits)
         shares = quantised(in_use)

@@ -16,6 +16,7 @@ from megakor.curriculum.resolve import Frozen, Known, fitted_ratios
 from megakor.curriculum.schedule import Schedule
 from megakor.data.difference import Difference
 from megakor.data.editing import resume
+from megakor.data.exhaustion import check_plan
 from megakor.data.history import History
 from megakor.data.matching import match_sources
 from megakor.data.sources import Sources, open_sources
@@ -44,17 +45,21 @@ def start_stream(
 
     Raises:
         ConfigError: the config edits what has been consumed, or something that cannot change.
-        DataError: a source lost shards.
+        DataError: a source lost shards, or is certain to pass a cap at which the run has to fail.
     """
     sources = Sources.from_table(table)
     ratios = {int(index): ratio for index, ratio in table["ratios"].items()}
     if state is None:
         schedule = Schedule.compile(config, Known(epoch_sizes(sources), ratios))
-        return TokenStream(sources, schedule, config.data.window_blocks), None
+        stream = TokenStream(sources, schedule, config.data.window_blocks)
+        check_plan(schedule, sources, stream.cursors, 0)
+        return stream, None
     matched = match_sources(state, sources)
     begun = mixtures_begun(config, state, matched)
     schedule = Schedule.compile(config, Known(epoch_sizes(matched), ratios, begun))
-    return resume(state, sources, schedule, config.data.window_blocks)
+    stream, difference = resume(state, sources, schedule, config.data.window_blocks)
+    check_plan(schedule, stream.sources, stream.cursors, stream.tokens_consumed)
+    return stream, difference
 
 
 def epoch_sizes(sources: Sources) -> dict[str, int]:

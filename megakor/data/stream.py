@@ -80,6 +80,7 @@ class TokenStream:
         _check_lengths(schedule, sources)
         self.sources = sources
         self._means = {source.id: source.mean_row for source in sources if source.row_tokens}
+        self._ending = {source.id: source for source in sources if source.exhausted != "redistribute"}
         self.schedule = schedule
         self.window_blocks = window_blocks
         self.tokens_consumed = 0
@@ -102,8 +103,8 @@ class TokenStream:
         rows = planned // phase.sequence_length
         weights = self._weights(phase, start, start + planned)
         left = self._rows_left(phase.sequence_length)
-        check_caps(self.sources, self.mixture, weights, rows, phase.sequence_length, left, self._means)
-        quotas = self.mixture.plan(weights, rows, phase.sequence_length, left, self._means)
+        check_caps(self._ending, self.mixture, weights, rows, phase.sequence_length, left, self._means)
+        quotas = self.mixture.plan(weights, rows, phase.sequence_length, left, self._means, self._ending)
         taken = {source: self._take(source, count, phase.sequence_length) for source, count in quotas.rows.items()}
         given = {source: sum(row.tokens for row in rows_taken) for source, rows_taken in taken.items()}
         tokens = sum(given.values())

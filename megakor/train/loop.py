@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from megakor.config.schema import Config
-from megakor.data.mixture import DataExhaustedError
+from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.data.rows import read_rows, rows_of_rank
 from megakor.data.stream import BatchPlan
 from megakor.errors import DivergedError
@@ -69,18 +69,22 @@ def fit(run: Run) -> None:
 
 
 def next_batch(run: Run) -> BatchPlan | None:
-    """The next global batch, or None where the sources cannot fill another one.
+    """The next global batch, or None where the sources cannot fill another one, or one of them stops the run.
 
     Raises:
         DataExhaustedError: they cannot fill even the first one.
+        CapPassedError: a source has been read as often as it may, and the run has to fail there; it has been saved.
     """
     try:
         return run.stream.next_batch()
     except DataExhaustedError as error:
+        error.on_every_rank = True
         if run.step == 0:
-            error.on_every_rank = True
             raise
         run.reporter.event("data_exhausted", tokens=run.stream.tokens_consumed, why=str(error))
+        if isinstance(error, CapPassedError):
+            run.save(final=True)
+            raise
         return None
 
 

@@ -43,7 +43,8 @@ def source_of(shards: list[int], *readings: Reading, epochs: float | None = None
 
 def walk(source: Source, at: Cursor, length: int, window: int) -> tuple[list[Row], Cursor]:
     """The rows of the rest of an epoch."""
-    rows, epoch = [], at.epoch
+    rows: list[Row] = []
+    epoch = at.epoch
     while True:
         row, after = next_row(source, at, length, window)
         if row.at.epoch != epoch:
@@ -61,7 +62,7 @@ def epoch_of(source: Source, epoch: int, length: int = BLOCK, window: int = 3) -
 def tokens_of(source: Source, row: Row) -> list[int]:
     generation = source.generations[row.at.generation]
     begun = sum(source.blocks[: row.at.generation])
-    numbers = []
+    numbers: list[int] = []
     for piece in pieces_of(source, row):
         first = (begun + generation.first_blocks[generation.shards.index(piece.shard)]) * BLOCK + piece.start
         numbers += range(first, first + piece.length)
