@@ -22,6 +22,11 @@ def data_size(number: float) -> str:
     return f"{text[:-1]} {text[-1]}B" if text[-1].isalpha() else f"{text} B"
 
 
+def counted(number: int, noun: str) -> str:
+    """1, "document" -> "1 document"; 2070 -> "2,070 documents". For nouns that take an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """75 -> "1m15s"; the two largest units."""
     whole = round(seconds)

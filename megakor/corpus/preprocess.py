@@ -45,7 +45,7 @@ def preprocess(options: PreprocessOptions, log: Log, team: Team | None = None) -
     """
     options.validate()
     tokenizer = Tokenizer.load(options.tokenizer)
-    files = list_inputs(options.inputs)
+    files = list_inputs(options.inputs, log)
     make_directory(options.output_prefix.parent)
     manifests: list[Manifest] = []
     for key in options.json_keys:

@@ -13,6 +13,7 @@ from megakor.corpus.build.options import TEXT_UNITS, PreprocessOptions
 from megakor.corpus.build.plan import WORK_SUFFIX
 from megakor.corpus.build.team import Team
 from megakor.corpus.engines.load import ENGINE_NAMES
+from megakor.corpus.inputs.kinds import KNOWN
 from megakor.corpus.preprocess import preprocess
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ExitCode, MegakorError, report
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_inputs(add) -> None:  # type: ignore[no-untyped-def]  # argparse's own add_argument
     add(
         "--input", nargs="+", required=True, metavar="INPUT",
-        help="files, directories, quoted globs, or hf:DATASET: JSON Lines, Parquet, Arrow, text; gzip or zstd",
+        help=f"files, directories, quoted globs, or hf:NAME[:CONFIG[:SPLIT]]; {KNOWN}",
     )  # fmt: skip
     add("--json-keys", nargs="+", default=["text"], metavar="KEY", help="keys of the text; a shard for each")
     add("--text-unit", choices=TEXT_UNITS, default="file", help="what a document of a .txt file is (default: file)")

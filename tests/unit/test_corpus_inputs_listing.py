@@ -28,7 +28,7 @@ def names_of(directory: Path, *patterns: str) -> list[str]:
 
 
 def test_globs_and_directories_are_sorted_and_a_file_is_taken_once(tmp_path: Path) -> None:
-    make_files(tmp_path, "b.jsonl", "a.jsonl", "c.txt", "sub/d.jsonl.zst", "sub/deep/e.parquet", "sub/README.md")
+    make_files(tmp_path, "b.jsonl", "a.jsonl", "c.txt", "sub/d.jsonl.zst", "sub/deep/e.parquet", "sub/notes.pdf")
     make_files(tmp_path, "sub/.hidden.jsonl", "sub/_temporary/f.jsonl")
     assert names_of(tmp_path, "*.jsonl", "a.jsonl", "sub/../b.jsonl") == ["a.jsonl", "b.jsonl"]
     assert names_of(tmp_path, "c.txt", "*.jsonl") == ["c.txt", "a.jsonl", "b.jsonl"]
@@ -44,6 +44,8 @@ def test_globs_and_directories_are_sorted_and_a_file_is_taken_once(tmp_path: Pat
         ("A.JSONL.GZ", ("jsonl", "gzip")),
         ("c4-train.00000-of-01024.json.gz", ("jsonl", "gzip")),
         ("a.txt.xz", ("text", "xz")),
+        ("a.md", ("text", None)),
+        ("a.markdown.gz", ("text", "gzip")),
         ("a.b.parquet", ("parquet", None)),
         ("a.arrow", ("arrow", None)),
     ],
@@ -72,6 +74,46 @@ def test_unknown_kinds_pipes_and_too_many_files_are_refused(tmp_path: Path, monk
     monkeypatch.setattr(listing, "MAXIMUM_FILES", 1)
     with pytest.raises(DataError, match="more than 1 input files"):
         list_inputs([tmp_path / "c.jsonl", tmp_path / "d.jsonl"])
+
+
+def test_files_of_other_kinds_are_left_out_and_counted(tmp_path: Path) -> None:
+    make_files(tmp_path, "a.jsonl", "b.md", "c.pdf", "sub/d.pdf", "sub/e.csv", "sub/README.md", "noend")
+    told: list[str] = []
+    assert [file.name for file in list_inputs([tmp_path], told.append)] == ["a.jsonl", "b.md"]
+    assert told == [f"{tmp_path}: left out 5 files of other kinds (.pdf 2, noend 1, README.md 1, .csv 1)."]
+    told.clear()
+    assert [file.name for file in list_inputs([f"{tmp_path}/*"], told.append)] == ["a.jsonl", "b.md"]
+    assert told == [f"{tmp_path}/*: left out 2 files of other kinds (.pdf 1, noend 1)."]
+    assert [file.name for file in list_inputs([tmp_path / "sub" / "README.md"], told.append)] == ["README.md"]
+    with pytest.raises(DataError, match=r"\.pdf: the kind of this file cannot be told"):
+        list_inputs([f"{tmp_path}/*.pdf"])
+    (tmp_path / "a.jsonl").unlink()
+    with pytest.raises(DataError, match=r"left out 3 files of other kinds"):
+        list_inputs([tmp_path / "sub"])
+
+
+def test_every_ending_that_is_read_is_named_in_the_errors(tmp_path: Path) -> None:
+    make_files(tmp_path, "a.csv")
+    with pytest.raises(DataError) as refused:
+        list_inputs([tmp_path / "a.csv"])
+    for ending in (".ndjson", ".pq", ".feather", ".text", ".markdown", ".zstd", ".br"):
+        assert ending in str(refused.value)
+
+
+def test_a_saved_dataset_of_several_splits_must_be_named_by_split(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        make_files(tmp_path, f"saved/{split}/data.arrow")
+        (tmp_path / "saved" / split / "state.json").write_text('{"_data_files": [{"filename": "data.arrow"}]}')
+    told: list[str] = []
+    (tmp_path / "saved" / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    for name in (tmp_path, tmp_path / "saved"):
+        with pytest.raises(DataError, match=r"the splits train, test; name the one to read, such as .*saved/train"):
+            list_inputs([name])
+    assert len(list_inputs([tmp_path / "saved" / "train"], told.append)) == 1
+    (tmp_path / "saved" / "dataset_dict.json").write_text('{"splits": ["test"]}')
+    (file,) = list_inputs([tmp_path], told.append)
+    assert file.path.endswith("saved/test/data.arrow")
+    assert told == [f"{tmp_path}/saved: a saved dataset of one split, test"]
 
 
 def test_a_link_to_a_directory_above_ends(tmp_path: Path) -> None:

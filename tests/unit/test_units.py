@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from megakor.units import data_size
+from megakor.units import counted, data_size
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,7 @@ from megakor.units import data_size
 )
 def test_a_data_size_has_three_digits_and_a_unit(size: float, text: str) -> None:
     assert data_size(size) == text
+
+
+def test_one_thing_is_no_plural() -> None:
+    assert [counted(number, "task") for number in (0, 1, 2070)] == ["0 tasks", "1 task", "2,070 tasks"]

@@ -21,6 +21,8 @@ _KINDS = {
     ".ipc": ARROW,
     ".txt": TEXT,
     ".text": TEXT,
+    ".md": TEXT,
+    ".markdown": TEXT,
 }
 _COMPRESSIONS = {
     ".gz": "gzip",
@@ -33,10 +35,18 @@ _COMPRESSIONS = {
     ".xz": "xz",
 }
 _COMPRESSIBLE = (JSON_LINES, TEXT)
+
+
+def _endings(*kinds: str) -> str:
+    return ", ".join(ending for ending, kind in _KINDS.items() if kind in kinds)
+
+
+PACKINGS = ", ".join(_COMPRESSIONS)
 KNOWN = (
-    "known are .jsonl, .ndjson, .json (one object a line), .txt (each also .gz, .zst, .bz2, .lz4, .br, .xz), "
-    ".parquet and .arrow"
+    f"known are {_endings(JSON_LINES)} (one object a line), {_endings(TEXT)}, each of them also with {PACKINGS} behind "
+    f"it, {_endings(PARQUET)}, {_endings(ARROW)}"
 )
+"""In words, for errors and --help."""
 _FOREIGN = {
     b"\x1f\x8b": "is gzip-compressed; give it a name that ends in .gz",
     b"\x28\xb5\x2f\xfd": "is zstd-compressed; give it a name that ends in .zst",

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from megakor.corpus.inputs.kinds import DATASET, DATASET_PREFIX, KNOWN, kind_of
 from megakor.corpus.inputs.records import MAXIMUM_FILES, InputFile
 from megakor.errors import DataError
+from megakor.units import counted
 
 _WILDCARDS = frozenset("*?[")
 _STATE = "state.json"
 """`datasets.Dataset.save_to_disk` writes it beside its Arrow files and lists them in it."""
-_NO_TEXT = frozenset({_STATE, "dataset_info.json", "dataset_infos.json", "dataset_dict.json"})
+_SPLITS = "dataset_dict.json"
+"""`datasets.DatasetDict.save_to_disk` lists its splits in it, each a directory."""
+_NO_TEXT = frozenset({_STATE, "dataset_info.json", "dataset_infos.json", _SPLITS})
+_ABOUT = frozenset({"readme", "license", "licence"})
+"""Files about the data, which stand beside them in a directory. A name or a glob takes them all the same."""
+_ENDINGS_SHOWN = 5
+Log = Callable[[str], None]
 
 
-def list_inputs(patterns: Sequence[str | Path]) -> list[InputFile]:
+def list_inputs(patterns: Sequence[str | Path], log: Log = lambda line: None) -> list[InputFile]:
     """Every file that the patterns name, in the order of the patterns, by path inside a glob or a directory.
 
-    A pattern is a path, a glob (`**` enters directories), a directory (searched through; hidden files and files of
-    other kinds are passed over) or `hf:NAME[:CONFIG[:SPLIT]]`. Raises DataError for a pattern that names nothing, a
-    named file of no known kind, and more files than a build can number.
+    A pattern is a path, a glob (`**` enters directories), a directory (searched through; hidden files are passed over)
+    or `hf:NAME[:CONFIG[:SPLIT]]`. Files of other kinds that a glob or a directory holds are left out and counted to
+    `log`. Raises DataError for a pattern that names nothing, a named file of no known kind, a directory with several
+    splits of a dataset, and more files than a build can number.
     """
     found: dict[str, InputFile] = {}
     for pattern in map(str, patterns):
         try:
-            for file in _named_by(pattern):
+            for file in _named_by(pattern, log):
                 found.setdefault(file.path if file.kind == DATASET else str(Path(file.path).resolve()), file)
                 if len(found) > MAXIMUM_FILES:
                     raise DataError(f"{pattern}: more than {MAXIMUM_FILES:,} input files; join small files first.")
@@ -35,7 +44,7 @@ def list_inputs(patterns: Sequence[str | Path]) -> list[InputFile]:
     return list(found.values())
 
 
-def _named_by(pattern: str) -> Iterator[InputFile]:
+def _named_by(pattern: str, log: Log) -> Iterator[InputFile]:
     if pattern.startswith(DATASET_PREFIX):
         yield InputFile(pattern, DATASET, None, 0)
         return
@@ -43,11 +52,28 @@ def _named_by(pattern: str) -> Iterator[InputFile]:
     paths = [path] if path.exists() else _matches(path)
     if not paths:
         raise DataError(f"{pattern}: no such file; {KNOWN}. Quote a glob, or name a directory or hf:DATASET.")
-    for one in paths:
+    by_name = paths == [path]
+    left_out: Counter[str] = Counter()
+    known = [one for one in paths if by_name or one.is_dir() or kind_of(one) is not None]
+    left_out.update(_ending(one) for one in set(paths) - set(known))
+    for one in known or paths:
         if one.is_dir():
-            yield from _in_directory(one)
+            yield from _in_directory(one, left_out, log)
         else:
             yield _file(one)
+    if left_out:
+        log(f"{pattern}: {_left_out(left_out)}.")
+
+
+def _ending(path: Path) -> str:
+    return path.name if path.stem.lower() in _ABOUT else path.suffix or path.name
+
+
+def _left_out(endings: Counter[str]) -> str:
+    """What was passed over, by the ends of the names."""
+    shown = ", ".join(f"{ending} {count:,}" for ending, count in endings.most_common(_ENDINGS_SHOWN))
+    more = ", ..." if len(endings) > _ENDINGS_SHOWN else ""
+    return f"left out {counted(endings.total(), 'file')} of other kinds ({shown}{more})"
 
 
 def _matches(pattern: Path) -> list[Path]:
@@ -60,31 +86,54 @@ def _matches(pattern: Path) -> list[Path]:
     return files or matches
 
 
-def _in_directory(directory: Path) -> list[InputFile]:
-    files = [_file(path) for path in _known_files(directory)]
+def _in_directory(directory: Path, left_out: Counter[str], log: Log) -> list[InputFile]:
+    files = [_file(path) for path in _known_files(directory, left_out, log)]
     if not files:
-        raise DataError(f"{directory}: no file of text in this directory; {KNOWN}.")
+        found = f" ({_left_out(left_out)})" if left_out else ""
+        raise DataError(f"{directory}: no file of text in this directory{found}; {KNOWN}.")
     return files
 
 
-def _known_files(directory: Path) -> Iterator[Path]:
+def _known_files(directory: Path, left_out: Counter[str], log: Log) -> Iterator[Path]:
     """Files of known kinds in a directory and below it, by path."""
     if (directory / _STATE).is_file():
         yield from _saved_dataset(directory)
+        return
+    if (directory / _SPLITS).is_file():
+        split = _only_split(directory)
+        log(f"{directory}: a saved dataset of one split, {split}")
+        yield from _saved_dataset(directory / split)
         return
     for path in sorted(directory.iterdir()):
         if path.name.startswith((".", "_")) or path.name in _NO_TEXT:
             continue
         if path.is_dir():
             if not _leads_back(path):
-                yield from _known_files(path)
-        elif kind_of(path) is not None:
+                yield from _known_files(path, left_out, log)
+        elif kind_of(path) is None or path.stem.lower() in _ABOUT:
+            left_out[_ending(path)] += 1
+        else:
             yield path
 
 
 def _leads_back(directory: Path) -> bool:
     """Whether it is a link to a directory that it stands in."""
     return directory.is_symlink() and directory.resolve() in directory.absolute().parent.resolve().joinpath("x").parents
+
+
+def _only_split(directory: Path) -> str:
+    """The split of a saved DatasetDict. Raises DataError where there are several: training must not eat a test."""
+    path = directory / _SPLITS
+    try:
+        splits = [str(name) for name in json.loads(path.read_bytes())["splits"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a list of splits ({error}); save the dataset again.") from error
+    if len(splits) != 1:
+        raise DataError(
+            f"{directory}: a saved dataset with the splits {', '.join(splits) or 'none'}; name the one to read, such as "
+            f"{directory / (splits or ['train'])[0]}"
+        )
+    return splits[0]
 
 
 def _saved_dataset(directory: Path) -> Iterator[Path]:
