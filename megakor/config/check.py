@@ -12,6 +12,7 @@ from megakor.config.check_mixture import check_mixture
 from megakor.config.check_model import check_model
 from megakor.config.check_output import check_output
 from megakor.config.check_parallel import check_parallel
+from megakor.config.check_probes import check_probes
 from megakor.config.check_ramp import check_ramps
 from megakor.config.check_rates import check_rates
 from megakor.config.check_replay import check_replay
@@ -45,6 +46,7 @@ def check(config: Config, world_size: int, cuda_available: bool | None = None) -
         *check_ramps(mended),
         *check_replay(mended),
         *check_output(mended),
+        *check_probes(mended),
         *check_unbuilt(mended),
     ]
     return [problem for _, problem in wrong] + _without(related, [leaf.key for leaf, _ in wrong])

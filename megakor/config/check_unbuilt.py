@@ -5,21 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from megakor.config.problems import Problem
-from megakor.config.schema import Config, PhaseConfig, SourceConfig
+from megakor.config.schema import Config, SourceConfig
 
 UNBUILT_OF_SOURCES = ("exhausted", "subset", "order")
-UNBUILT_OF_PHASES = ("evaluation",)
 
 
 def check_unbuilt(config: Config) -> list[Problem]:
     """One problem for each such key that is not at its default."""
-    data = config.data
-    sources = [(f"data.sources.{name}", source) for name, source in data.sources.items()]
-    phases = [(f"data.phases.{index}", phase) for index, phase in enumerate(data.phases)]
-    return [
-        *(found for key, source in sources for found in _set(key, source, SourceConfig(), UNBUILT_OF_SOURCES)),
-        *(found for key, phase in phases for found in _set(key, phase, PhaseConfig(), UNBUILT_OF_PHASES)),
-    ]
+    sources = [(f"data.sources.{name}", source) for name, source in config.data.sources.items()]
+    return [found for key, source in sources for found in _set(key, source, SourceConfig(), UNBUILT_OF_SOURCES)]
 
 
 def _set(key: str, given: Any, default: Any, names: tuple[str, ...]) -> list[Problem]:

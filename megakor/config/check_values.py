@@ -99,6 +99,8 @@ RANGES: dict[str, Range] = {
     "evaluation.every": ONE_OR_MORE,
     "evaluation.early.N": ONE_OR_MORE,
     "evaluation.tokens": ONE_OR_MORE,
+    "evaluation.probes.NAME.items": ONE_OR_MORE,
+    "evaluation.probes.NAME.length": Range(2),
     "checkpoint.every": ONE_OR_MORE,
     "checkpoint.keep": ZERO_OR_MORE,
     "checkpoint.keep_every": ONE_OR_MORE,
@@ -119,6 +121,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "data.phases.N.mask": MASKS,
     "data.phases.N.ramp": ("linear", "cosine", "step"),
     "data.phases.N.rule": ("weights", "temperature", "unimax"),
+    "evaluation.probes.NAME.kind": ("choice", "copying"),
     "checkpoint.verify": ("hashes", "sizes"),
     **{f"{place}.{name}": choices for place in ("lr", "data.phases.N.lr") for name, choices in LR_CHOICES.items()},
 }

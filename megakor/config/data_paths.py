@@ -33,10 +33,17 @@ def missing_data(config: Config) -> list[Problem]:
 
 
 def _missing(path: DataPath) -> Problem:
-    tools = {"data.tokenizer": "tools/train_tokenizer.py"}
-    tool = "megakor cmr fit" if path.key.endswith(".cmr") else tools.get(path.key, "tools/preprocess_data.py")
-    fix = f"correct the path, or build it with {tool}."
+    fix = f"correct the path, or build it with {_maker(path.key)}."
     return Problem((path.key,), f"Not on this machine: {path.missing}.", "", fix)
+
+
+def _maker(key: str) -> str:
+    """What makes the file that a key names."""
+    if key == "data.tokenizer":
+        return "tools/train_tokenizer.py"
+    if key.startswith("evaluation.probes."):
+        return "megakor corpus probe"
+    return "megakor cmr fit" if key.endswith(".cmr") else "tools/preprocess_data.py"
 
 
 def _paths(config: Config) -> Iterator[DataPath]:
@@ -55,6 +62,9 @@ def _paths(config: Config) -> Iterator[DataPath]:
     for name, evaluation in config.evaluation.sources.items():
         if evaluation.path:
             yield _shards(f"evaluation.sources.{name}.path", evaluation.path)
+    for name, probe in config.evaluation.probes.items():
+        if probe.path:
+            yield DataPath(f"evaluation.probes.{name}.path", probe.path, Path(probe.path).is_file(), probe.path)
 
 
 def _shards(key: str, text: str) -> DataPath:

@@ -299,6 +299,22 @@ class EvaluationSourceConfig:
     """Prefix of a shard: PATH.bin and PATH.idx."""
     language: str = ""
     """Its losses are summed with those of other sets of this language."""
+    tags: list[str] = field(default_factory=list)
+    """As those of a source: `general` or `domain` say which side of a stability gap it measures."""
+
+
+@dataclass
+class ProbeConfig:
+    """A task that the model is given at every evaluation, without being trained on it."""
+
+    kind: str = "choice"
+    """choice: questions with answers to choose from, by likelihood. copying: random tokens, and the same once more."""
+    path: str = ""
+    """choice only: a JSONL file of {question, choices, answer, language, domain}; `megakor corpus probe` makes one."""
+    items: int = 200
+    """choice: the first this many of the file. copying: sequences."""
+    length: int = 64
+    """copying only: tokens before they are repeated."""
 
 
 @dataclass
@@ -313,6 +329,8 @@ class EvaluationConfig:
     """Budget per source and evaluation: always the same first tokens of its validation shard."""
     sources: dict[str, EvaluationSourceConfig] = field(default_factory=dict)
     """Further validation sets, beside the held-out shards of data.sources."""
+    probes: dict[str, ProbeConfig] = field(default_factory=dict)
+    """Tasks beside losses: a loss may fall while what the model can do is lost."""
 
 
 @dataclass
@@ -339,6 +357,9 @@ class ReportConfig:
     """Steps between console lines. metrics.jsonl gets every step."""
     tensorboard: bool = True
     """Write event files to tensorboard/ in the run directory."""
+    weight_distance: bool = False
+    """At every evaluation, how far each layer has moved from the weights that the run began with. Costs a copy of the
+    weights in host memory, divided over the data-parallel ranks."""
 
 
 @dataclass

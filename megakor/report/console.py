@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from megakor.report.measures import Measure
 from megakor.report.records import TrainRecord, ValidationRecord, by_language
 from megakor.units import compact, duration, percent
 
@@ -42,6 +43,11 @@ class ConsoleOutput:
     def validation(self, records: Sequence[ValidationRecord]) -> None:
         for line in validation_lines(records):
             self._print(line)
+
+    def measures(self, records: Sequence[Measure]) -> None:
+        for words in [record.words() for record in records]:
+            if words:
+                self._print(words)
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         words = [f"{key} {value}" for key, value in fields.items()]

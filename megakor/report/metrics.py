@@ -22,6 +22,8 @@ from megakor.storage import CONTINUE, storage_errors
 Line = dict[str, Any]
 RESUME = "resume"
 """Name of the event that a run writes when it continues: lines above it with more tokens than it has are superseded."""
+WHAT = ("source", "probe", "language", "domain", "series")
+"""What a line of an evaluation is about, beside its kind and tokens."""
 
 
 class MetricsFile:
@@ -116,4 +118,4 @@ def is_resume(line: Line) -> bool:
 def _identity(line: Line, index: int) -> tuple[Any, ...]:
     if line["kind"] == "event":
         return ("event", index)
-    return (line["kind"], line["tokens"], line.get("source"))
+    return (line["kind"], line["tokens"], *(line.get(key) for key in WHAT))

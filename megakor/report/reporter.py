@@ -13,6 +13,7 @@ from megakor.config.load import config_text
 from megakor.config.schema import Config, ModelConfig
 from megakor.report.console import ConsoleOutput
 from megakor.report.flops import Peak, model_flops_per_token, model_flops_utilization, peak_of
+from megakor.report.measures import Measure
 from megakor.report.memory import peak_device_bytes, peak_host_bytes
 from megakor.report.metrics import RESUME, Line, MetricsFile
 from megakor.report.records import TrainRecord, ValidationRecord
@@ -26,6 +27,9 @@ class Output(Protocol):
 
     def validation(self, records: Sequence[ValidationRecord]) -> None:
         """All records of one evaluation; never none."""
+
+    def measures(self, records: Sequence[Measure]) -> None:
+        """What else was measured at one evaluation; never nothing."""
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Something that happened."""
@@ -54,6 +58,10 @@ class MetricsOutput:
         self._write(record.line())
 
     def validation(self, records: Sequence[ValidationRecord]) -> None:
+        for record in records:
+            self._write(record.line())
+
+    def measures(self, records: Sequence[Measure]) -> None:
         for record in records:
             self._write(record.line())
 
@@ -111,6 +119,11 @@ class Reporter:
         """All records of one evaluation, or one at a time."""
         for output in self._outputs if records else ():
             output.validation(records)
+
+    def measures(self, records: Sequence[Measure]) -> None:
+        """What else was measured at one evaluation: probes, weights, gaps."""
+        for output in self._outputs if records else ():
+            output.measures(records)
 
     def event(self, name: str, **fields: Any) -> None:
         """Something that happened, with numbers and texts that describe it. `tokens` says when."""

@@ -23,10 +23,11 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from megakor.report.measures import Measure
 from megakor.report.metrics import RESUME
 from megakor.report.records import TrainRecord, ValidationRecord, by_language
-from megakor.units import GIBIBYTE
 from megakor.storage import CONTINUE, storage_errors
+from megakor.units import GIBIBYTE
 
 
 class TensorBoardOutput:
@@ -50,6 +51,9 @@ class TensorBoardOutput:
 
     def validation(self, records: Sequence[ValidationRecord]) -> None:
         self._scalars(records[0].tokens, validation_scalars(records))
+
+    def measures(self, records: Sequence[Measure]) -> None:
+        self._scalars(records[0].tokens, measure_scalars(records))
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """A resume hides what an earlier attempt wrote beyond it; other events are not shown."""
@@ -108,6 +112,11 @@ def validation_scalars(records: Sequence[ValidationRecord]) -> dict[str, float]:
         scalars[f"{place}/loss"] = record.loss
         scalars[f"{place}/bits_per_byte"] = record.bits_per_byte
     return scalars
+
+
+def measure_scalars(records: Sequence[Measure]) -> dict[str, float]:
+    """Tag -> value of what else was measured at one evaluation."""
+    return {tag: value for record in records for tag, value in record.scalars().items()}
 
 
 def _new_event_file(directory: Path) -> Path:

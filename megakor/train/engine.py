@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from megatron.core.optimizer import MegatronOptimizer
 
 
+Sums = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]
+"""What megatron-core wants of a micro-batch: summed loss, tokens, and what it hands back."""
+SumUp = Callable[[MicroBatch, torch.Tensor], Sums]
+
+
 @dataclass(frozen=True)
 class StepResult:
     """What a step says about itself, the same on every rank."""
@@ -79,27 +84,43 @@ class Engine:
 
     def evaluate(self, batches: Sequence[MicroBatch]) -> tuple[float, int]:
         """Sum of the losses in nats, and number of tokens, over the micro-batches of all ranks."""
+        return self._reduce(self._look(batches, _loss_sum))
+
+    def losses_by_span(self, batches: Sequence[MicroBatch], spans: int) -> torch.Tensor:
+        """Losses in nats of the micro-batches of all ranks, summed by `spans_BS`: float64 [spans] on the host."""
+        found = self._look(batches, partial(_span_sums, spans))
+        total = torch.zeros(spans, dtype=torch.float64, device=self.device.torch)
+        if self.topology.is_last_stage and self.topology.tensor_rank == 0:
+            for sums in found:
+                total += sums["losses"]
+        dist.all_reduce(total)
+        return total.cpu()
+
+    def _look(self, batches: Sequence[MicroBatch], sum_up: SumUp) -> list[dict[str, torch.Tensor]]:
+        """Forward alone."""
         for chunk in self.chunks:
             chunk.eval()
         with self.device.megatron(), torch.no_grad():
-            sums = self._run_schedule(batches, forward_only=True)
+            sums = self._run_schedule(batches, sum_up, forward_only=True)
         for chunk in self.chunks:
             chunk.train()
-        return self._reduce(sums)
+        return sums
 
     def _accumulate(self, batches: Sequence[MicroBatch]) -> list[dict[str, torch.Tensor]]:
         for chunk in self.chunks:
             chunk.zero_grad_buffer()  # type: ignore[operator]
         self.optimizer.zero_grad()
-        return self._run_schedule(batches, forward_only=False)
+        return self._run_schedule(batches, _loss_sum, forward_only=False)
 
-    def _run_schedule(self, batches: Sequence[MicroBatch], forward_only: bool) -> list[dict[str, torch.Tensor]]:
-        """What `_loss_sum` gave for each micro-batch, on the last pipeline stage; nothing on the others."""
+    def _run_schedule(
+        self, batches: Sequence[MicroBatch], sum_up: SumUp, forward_only: bool
+    ) -> list[dict[str, torch.Tensor]]:
+        """What `sum_up` gave for each micro-batch, on the last pipeline stage; nothing on the others."""
         from megatron.core.pipeline_parallel import get_forward_backward_func
 
         iterators = [iter(batches) for _ in self.chunks]
         return get_forward_backward_func()(
-            forward_step_func=_forward_step,
+            forward_step_func=partial(_forward_step, sum_up),
             data_iterator=iterators if len(iterators) > 1 else iterators[0],
             model=self.chunks if len(self.chunks) > 1 else self.chunks[0],
             num_microbatches=len(batches),
@@ -130,7 +151,9 @@ def build_engine(config: Config, device: Device, topology: Topology, longest_seq
     return Engine(device, topology, core, wrapped, optimizer, config.optimizer.weight_decay, config.model)
 
 
-def _forward_step(batches: Iterator[MicroBatch], chunk: torch.nn.Module) -> tuple[torch.Tensor, Callable[..., Any]]:
+def _forward_step(
+    sum_up: SumUp, batches: Iterator[MicroBatch], chunk: torch.nn.Module
+) -> tuple[torch.Tensor, Callable[..., Any]]:
     batch = next(batches)
     output = chunk(
         batch.tokens_BS,
@@ -139,13 +162,20 @@ def _forward_step(batches: Iterator[MicroBatch], chunk: torch.nn.Module) -> tupl
         labels=batch.labels_BS,
         packed_seq_params=batch.packed,
     )
-    return output, partial(_loss_sum, batch.loss_mask_BS)
+    return output, partial(sum_up, batch)
 
 
-def _loss_sum(
-    loss_mask_BS: torch.Tensor, loss_BS: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]:
+def _loss_sum(batch: MicroBatch, loss_BS: torch.Tensor) -> Sums:
     """The three values that make megatron-core divide gradients by the tokens of the whole global batch."""
-    total = (loss_BS.float() * loss_mask_BS).sum()
-    tokens = loss_mask_BS.sum()
+    total = (loss_BS.float() * batch.loss_mask_BS).sum()
+    tokens = batch.loss_mask_BS.sum()
     return total, tokens.to(torch.int), {"loss_and_tokens": torch.stack([total.detach(), tokens]).double()}
+
+
+def _span_sums(spans: int, batch: MicroBatch, loss_BS: torch.Tensor) -> Sums:
+    assert batch.spans_BS is not None, "a batch whose losses are summed by span has spans"
+    masked_BS = loss_BS.double() * batch.loss_mask_BS
+    # index_put_ adds up in the same order every time, on a GPU too.
+    sums = torch.zeros(spans, dtype=torch.float64, device=masked_BS.device)
+    sums.index_put_((batch.spans_BS.flatten(),), masked_BS.flatten(), accumulate=True)
+    return masked_BS.sum().float(), batch.loss_mask_BS.sum().to(torch.int), {"losses": sums}

@@ -66,18 +66,6 @@ def validation_sets(config: Config, tokenizer_sha256: str | None = None) -> list
     return found
 
 
-def evaluation_is_due(config: Config, before: int, after: int) -> bool:
-    """Whether a point of the evaluation grid lies in (before, after] tokens."""
-    return crosses(config.evaluation.every, before, after) or any(
-        before < point <= after for point in config.evaluation.early
-    )
-
-
-def crosses(every: int | None, before: int, after: int) -> bool:
-    """Whether a multiple of `every` lies in (before, after]."""
-    return every is not None and after // every > before // every
-
-
 def _prepare(found: ValidationSet, config: Config, engine: Engine, tokenizer: Tokenizer) -> _Prepared:
     topology, length = engine.topology, found.row_length(config.train.sequence_length)
     if length not in {config.train.sequence_length, *sequence_lengths(config)}:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from megakor.config.schema import Config
+from megakor.curriculum.evaluation_grid import crosses
 from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.data.rows import read_rows, rows_of_rank
 from megakor.data.stream import BatchPlan
@@ -21,7 +22,6 @@ from megakor.parallel.first_rank import on_first_rank
 from megakor.parallel.topology import lost_ranks_reported, start_process_groups, stop_process_groups
 from megakor.report.records import ReplayProgress, SourceProgress, TrainRecord
 from megakor.train.engine import StepResult
-from megakor.train.evaluation import crosses, evaluation_is_due
 from megakor.train.micro_batch import micro_batches
 from megakor.train.run import Run, open_run
 
@@ -59,12 +59,13 @@ def fit(run: Run) -> None:
             break
         train(run, plan)
         after, over = plan.stop, plan.stop >= run.schedule.total_tokens
-        if over or evaluation_is_due(run.config, before, after):
+        if over or run.grid.is_due(before, after):
             evaluate(run)
             evaluated = after
         if not over and crosses(run.config.checkpoint.every, before, after):
             run.save()
         run.checkpoints.poll()
+    run.measuring.conclude(run.stream.tokens_consumed)
     run.save(final=True)
 
 
@@ -117,9 +118,8 @@ def train(run: Run, plan: BatchPlan) -> None:
 
 
 def evaluate(run: Run) -> None:
-    """The loss on every validation set, with the weights as they are."""
-    records = run.evaluator.evaluate(run.step, run.stream.tokens_consumed)
-    run.reporter.validation(*records)
+    """Losses, probes and what else is measured, with the weights as they are."""
+    run.measuring.measure(run.step, run.stream.tokens_consumed)
 
 
 def _record(run: Run, plan: BatchPlan, result: StepResult, rate: float, seconds: float) -> TrainRecord:

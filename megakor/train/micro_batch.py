@@ -34,6 +34,8 @@ class MicroBatch:
     """PackedSeqParams on CUDA, where B rows are one row of many segments."""
     length: int = 0
     """Tokens of a row before context parallelism splits it, as megatron-core's schedule counts them."""
+    spans_BS: torch.Tensor | None = None
+    """Where losses are summed by span: the span of each label."""
 
 
 def micro_batches(

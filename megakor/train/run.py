@@ -14,6 +14,7 @@ from megakor.config.parameters import WITHOUT_WEIGHTS
 from megakor.config.phases import phases_of
 from megakor.config.schema import Config, ModelConfig
 from megakor.corpus.tokenizer import Tokenizer
+from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.curriculum.schedule import Schedule
 from megakor.data.ledger import LedgerWriter
 from megakor.data.start import compile_table, start_stream
@@ -25,9 +26,10 @@ from megakor.parallel.topology import Topology
 from megakor.report.reporter import Hardware, Reporter
 from megakor.train.describe import describe_start
 from megakor.train.engine import Engine, build_engine
-from megakor.train.evaluation import Evaluator
 from megakor.train.learning_rate import LearningRate
+from megakor.train.measuring import Measuring
 from megakor.train.state import restore_state, sharded_state
+from megakor.train.weight_distance import WeightDistance
 
 
 @dataclass
@@ -37,9 +39,10 @@ class Run:
     config: Config
     engine: Engine
     schedule: Schedule
+    grid: EvaluationGrid
     learning_rate: LearningRate
     stream: TokenStream
-    evaluator: Evaluator
+    measuring: Measuring
     checkpoints: CheckpointManager
     reporter: Reporter
     unlearnt: Mapping[str, int]
@@ -58,6 +61,7 @@ class Run:
             "stream": self.stream.state_dict(),
             "lr": self.learning_rate.at(tokens),
             "model": _without_weights(self.engine.model),
+            "gaps": self.measuring.state_dict(),
         }
         self.checkpoints.save(self.step, tokens, sharded_state(self.engine, loading=False), state, final=final)
 
@@ -82,17 +86,20 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         stream = _open_stream(config, tokenizer, saved, rate, topology, model)
         engine = build_engine(config, device, topology, stream.schedule.longest_sequence)
         engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
+        distance = WeightDistance(engine, config.model.layers) if config.report.weight_distance else None
         if choice is not None and saved is not None:
             loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
             restore_state(engine, loaded, saved["step"])
         ledger = on_first_rank(lambda: LedgerWriter(directory / "ledger.jsonl", stream))
         describe_start(reporter, ledger, stream, config, device, topology)
-        evaluator = Evaluator(config, engine, tokenizer)
+        measuring = Measuring(config, engine, tokenizer, reporter, distance)
+        measuring.load_state_dict(saved.get("gaps", {}) if saved else {})
     except BaseException:
         reporter.close()
         raise
     step = saved["step"] if saved else 0
-    return Run(config, engine, stream.schedule, rate, stream, evaluator, checkpoints, reporter, unlearnt, ledger, step)
+    schedule, grid = stream.schedule, EvaluationGrid.compile(config, stream.schedule.phases)
+    return Run(config, engine, schedule, grid, rate, stream, measuring, checkpoints, reporter, unlearnt, ledger, step)
 
 
 def _prepare_directory(directory: Path) -> None:

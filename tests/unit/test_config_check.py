@@ -48,6 +48,7 @@ def test_a_wrong_config_is_an_error_that_names_the_key_and_the_way_out(
         (1, ["lr.schedule=constant", "lr.minimum=1e-4"], "lr.minimum", "no effect"),
         (1, ["evaluation.every=2M"], "evaluation.every", "never reached"),
         (1, ["evaluation.early=[2M]"], "evaluation.early.0", "never reached"),
+        (1, ["data.phases.0.evaluation={early: [1M]}"], "data.phases.0.evaluation.early.0", "never reached"),
         (1, [f"data.phases=[{FIRST}, {{name: b, weights: {{korean: 1}}}}]"], "data.phases.1", "never reached"),
         (8, [*TWO_NODES, "parallel.tensor=8", "model.attention_heads=8"], "parallel.tensor", "slow over the network"),
     ],

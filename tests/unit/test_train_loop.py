@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from megakor.config.phases import PhaseSpan
 from megakor.config.schema import Config
+from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.data.mixture import DataExhaustedError
 from megakor.errors import DivergedError
 from megakor.train import loop
@@ -43,6 +45,8 @@ class Story:
             config=config,
             stream=Stream(batches, consumed),
             schedule=SimpleNamespace(total_tokens=budget),
+            grid=EvaluationGrid.compile(config, [PhaseSpan(0, "main", 0, budget, {}, 1)]),
+            measuring=SimpleNamespace(conclude=lambda tokens: None),
             step=consumed // BATCH,
             reporter=SimpleNamespace(event=lambda name, **_: self.tell(name)),
             checkpoints=SimpleNamespace(poll=lambda: None),

@@ -1,0 +1,60 @@
+"""When a run is evaluated: a grid over tokens, which a phase may replace by one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from megakor.config.phases import PhaseSpan
+from megakor.config.schema import Config
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """One phase with the grid that holds in it. A point belongs to the phase that begins there, not to the one that
+    ends."""
+
+    start: int
+    stop: int
+    origin: int
+    """What the points are counted from: 0, or the start of the phase."""
+    every: int | None
+    points: tuple[int, ...]
+
+    def holds_one(self, before: int, after: int) -> bool:
+        """Whether a point lies in (before, after] tokens."""
+        low = max(before, self.start - 1) - self.origin
+        high = min(after, self.stop - 1) - self.origin
+        if high <= low:
+            return False
+        return crosses(self.every, low, high) or any(low < point <= high for point in self.points)
+
+
+@dataclass(frozen=True)
+class EvaluationGrid:
+    """The points of a run. Where it is evaluated is the first batch boundary at or after a point; its beginning and its
+    end are always points."""
+
+    stretches: tuple[_Stretch, ...]
+
+    @classmethod
+    def compile(cls, config: Config, phases: Sequence[PhaseSpan]) -> EvaluationGrid:
+        """The grid of a config. With a grid of its own, the start of a phase is a point: what follows is measured
+        against it."""
+        stretches = []
+        for span in phases:
+            own = config.data.phases[span.index].evaluation if config.data.phases else None
+            grid = own or config.evaluation
+            points = tuple(sorted(grid.early)) if own is None else (0, *sorted(own.early))
+            origin = 0 if own is None else span.start
+            stretches.append(_Stretch(span.start, span.stop, origin, grid.every, points))
+        return cls(tuple(stretches))
+
+    def is_due(self, before: int, after: int) -> bool:
+        """Whether a point lies in (before, after] tokens."""
+        return any(stretch.holds_one(before, after) for stretch in self.stretches)
+
+
+def crosses(every: int | None, before: int, after: int) -> bool:
+    """Whether a multiple of `every` lies in (before, after]."""
+    return every is not None and after // every > before // every
