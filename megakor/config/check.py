@@ -16,7 +16,7 @@ from megakor.config.check_probes import check_probes
 from megakor.config.check_ramp import check_ramps
 from megakor.config.check_rates import check_rates
 from megakor.config.check_replay import check_replay
-from megakor.config.check_unbuilt import check_unbuilt
+from megakor.config.check_sources import check_sources
 from megakor.config.check_values import wrong_values
 from megakor.config.data_paths import missing_data
 from megakor.config.load import Loaded, load
@@ -42,12 +42,12 @@ def check(config: Config, world_size: int, cuda_available: bool | None = None) -
         *check_device(mended, cuda_available),
         *check_rates(mended),
         *check_data(mended),
+        *check_sources(mended),
         *check_mixture(mended),
         *check_ramps(mended),
         *check_replay(mended),
         *check_output(mended),
         *check_probes(mended),
-        *check_unbuilt(mended),
     ]
     return [problem for _, problem in wrong] + _without(related, [leaf.key for leaf, _ in wrong])
 

@@ -11,6 +11,7 @@ from typing import TextIO
 from megakor.config.schema import Config
 from megakor.curriculum.evaluation_grid import crosses
 from megakor.data.mixture import CapPassedError, DataExhaustedError
+from megakor.data.order import epochs_read
 from megakor.data.rows import read_rows, rows_of_rank
 from megakor.data.stream import BatchPlan
 from megakor.errors import DivergedError
@@ -160,7 +161,7 @@ def _progress(run: Run, plan: BatchPlan) -> dict[str, SourceProgress]:
             language=source.language,
             batch_tokens=plan.realised.get(source.name, 0),
             tokens=tokens,
-            epoch=tokens / source.epoch_tokens(len(source.generations)),
+            epoch=epochs_read(source, run.stream.cursors[source.id]),
             intended=plan.scheduled.get(source.name, 0.0),
         )
     return progress

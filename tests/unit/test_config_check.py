@@ -18,6 +18,7 @@ from megakor.errors import ExitCode
 from megakor.train.learning_rate import DECAY_SHAPES, SCHEDULES
 
 FIRST = "{tokens: 1M, weights: {korean: 1}}"
+RESAMPLED = "data.sources.korean.subset={tokens: 10K, resample: true}"
 TWO_NODES = ["cluster.nodes=2", "cluster.devices_per_node=4"]
 
 
@@ -47,6 +48,7 @@ def test_a_wrong_config_is_an_error_that_names_the_key_and_the_way_out(
         (1, ["lr.decay=10K"], "lr.decay", "no effect with the cosine schedule"),
         (1, ["lr.schedule=constant", "lr.minimum=1e-4"], "lr.minimum", "no effect"),
         (1, ["evaluation.every=2M"], "evaluation.every", "never reached"),
+        (1, ["data.sources.korean.epochs=1", RESAMPLED], "data.sources.korean.subset.resample", "no effect"),
         (1, ["evaluation.early=[2M]"], "evaluation.early.0", "never reached"),
         (1, ["data.phases.0.evaluation={early: [1M]}"], "data.phases.0.evaluation.early.0", "never reached"),
         (1, [f"data.phases=[{FIRST}, {{name: b, weights: {{korean: 1}}}}]"], "data.phases.1", "never reached"),

@@ -11,8 +11,8 @@ import pytest
 from megakor.config.phases import PhaseSpan
 from megakor.config.schema import Config
 from megakor.curriculum.evaluation_grid import EvaluationGrid
-from megakor.data.mixture import DataExhaustedError
-from megakor.errors import DivergedError
+from megakor.data.mixture import CapPassedError, DataExhaustedError
+from megakor.errors import DivergedError, ExitCode
 from megakor.train import loop
 from megakor.train.engine import StepResult
 
@@ -25,10 +25,11 @@ class Stream:
     def __init__(self, batches: int, consumed: int = 0) -> None:
         self.batches = batches
         self.tokens_consumed = consumed
+        self.end: type[DataExhaustedError] = DataExhaustedError
 
     def next_batch(self) -> SimpleNamespace:
         if self.batches == 0:
-            raise DataExhaustedError("the data are exhausted")
+            raise self.end("the data are exhausted")
         self.batches -= 1
         start, self.tokens_consumed = self.tokens_consumed, self.tokens_consumed + BATCH
         return SimpleNamespace(start=start, stop=self.tokens_consumed)
@@ -92,6 +93,15 @@ def test_data_that_cannot_fill_one_batch_are_an_error_and_leave_no_checkpoint(mo
         fit(story, monkeypatch)
     assert raised.value.on_every_rank
     assert story.told == [("evaluate", 0)]
+
+
+def test_a_run_that_has_to_fail_at_a_cap_is_saved_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = Story(2, 300)
+    story.run.stream.end = CapPassedError
+    with pytest.raises(CapPassedError) as raised:
+        fit(story, monkeypatch)
+    assert (raised.value.exit_code, raised.value.on_every_rank) == (ExitCode.DATA, True)
+    assert story.told == [("evaluate", 0), ("data_exhausted", 200), ("save", 200)]
 
 
 @pytest.mark.parametrize(("loss", "grad_norm"), [(math.nan, 1.0), (1.0, math.inf)])
