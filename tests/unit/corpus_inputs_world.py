@@ -9,7 +9,7 @@ from typing import Any
 from megakor.corpus.inputs.cutting import cut
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.reading import read_portion
-from megakor.corpus.inputs.records import BATCH_DOCUMENTS, Fields, Problem
+from megakor.corpus.inputs.records import BATCH_DOCUMENTS, Fields, Portion, Problem
 
 
 @dataclass
@@ -45,3 +45,8 @@ def read_all(path: Path | str, fields: Fields | None = None, task_bytes: int = 1
     assert read.positions == sorted(set(read.positions))
     assert read.bytes_read == file.bytes
     return read
+
+
+def portions_of(path: Path | str, task_bytes: int = 1 << 30) -> list[Portion]:
+    """How one input is cut."""
+    return cut(0, list_inputs([path])[0], task_bytes)

@@ -63,7 +63,7 @@ WRONG = [
     Wrong("empty file", replace("in.jsonl", b""), "in.jsonl: the corpus is empty"),
     Wrong("blank documents", replace("in.jsonl", b'{"text": " "}\n'), "no document with text (1 empty)"),
     Wrong("malformed JSON", append(b'{"text": "a"'), "in.jsonl:6: not valid JSON"),
-    Wrong("a number where a text belongs", append(b'{"text": 1}'), "in.jsonl:6: the value of 'text' is a int"),
+    Wrong("a number where a text belongs", append(b'{"text": 1}'), "in.jsonl:6: the value of 'text' is a number"),
     Wrong("a list where an object belongs", append(b'["a"]'), "in.jsonl:6: not a JSON object"),
     Wrong("another key", append(b'{"content": "a"}'), "in.jsonl:6: no key 'text'"),
     Wrong("Korean in CP949", append('{"text": "한국"}'.encode("cp949")), "in.jsonl:6: not valid UTF-8"),

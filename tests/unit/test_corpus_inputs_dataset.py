@@ -6,8 +6,10 @@ import json
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from corpus_inputs_world import read_all
+from corpus_inputs_world import portions_of, read_all
 
 from megakor.corpus.inputs import dataset
 from megakor.corpus.inputs.cutting import cut, hash_portion
@@ -81,3 +83,27 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ConfigError, match=r"pip install 'megakor\[hf\]'"):
         cut(0, list_inputs(["hf:never/asked"])[0], 1)
+
+
+@pytest.mark.usefixtures("offline")
+def test_errors_advise_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "state.json").write_text("{}")
+    with pytest.raises(DataError, match=r"written by save_to_disk.*give .*saved, without hf:"):
+        read_all(f"hf:{tmp_path}/saved")
+    with pytest.raises(DataError) as refused:
+        read_all("hf:nobody/nothing")
+    assert "write hf:" not in str(refused.value)
+
+
+def test_a_task_is_named_by_file_and_part(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"x" * 2000)
+    assert [portion.place for portion in portions_of(tmp_path / "a.jsonl", 1000)] == [
+        f"{tmp_path}/a.jsonl, bytes 0 to 1,000",
+        f"{tmp_path}/a.jsonl, bytes 1,000 to 2,000",
+    ]
+    (tmp_path / "a.jsonl.gz").write_bytes(b"x")
+    assert [portion.place for portion in portions_of(tmp_path / "a.jsonl.gz")] == [f"{tmp_path}/a.jsonl.gz"]
+    table = pa.table({"text": ["a"] * 4})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
+    assert portions_of(tmp_path / "a.parquet")[0].place == f"{tmp_path}/a.parquet, row groups 0 to 3"

@@ -32,6 +32,14 @@ def batch_rows(path: str) -> list[int]:
             return [file.get_batch(number).num_rows for number in range(file.num_record_batches)]
 
 
+def schema(path: str) -> pa.Schema:
+    """The columns. Raises DataError."""
+    with readable(path):
+        mapped = _Mapped(path)
+        with (pa.ipc.open_file if mapped.is_file else pa.ipc.open_stream)(mapped.reader) as opened:
+            return opened.schema
+
+
 def read_arrow(portion: Portion, fields: Fields) -> Iterator[Records]:
     """The rows of a portion's record batches. Raises DataError for a damaged file and where the column is missing."""
     with readable(portion.path):

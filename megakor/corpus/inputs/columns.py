@@ -91,7 +91,9 @@ def documents(batch: pa.RecordBatch, columns: Columns, first_row: int) -> Iterat
     step = rows_at_once(len(text), text.nbytes)
     for start in range(0, len(text), step):
         rows = {name: column.slice(start, step) for name, column in metadata.items()}
-        yield _records(text.slice(start, step), rows, columns, first_row + start)
+        records = _records(text.slice(start, step), rows, columns, first_row + start)
+        records.lacking = {name: len(records.texts) for name, path in columns.metadata.items() if path is None}
+        yield records
 
 
 def _column(batch: pa.RecordBatch, path: Path) -> pa.Array:

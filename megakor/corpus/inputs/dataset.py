@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from megakor.corpus.inputs.columns import Columns, documents
-from megakor.corpus.inputs.kinds import DATASET_PREFIX
+from megakor.corpus.inputs.kinds import DATASET_PREFIX, SAVED
 from megakor.corpus.inputs.records import BATCH_DOCUMENTS, Fields, Portion, Records
 from megakor.errors import ConfigError, DataError
 
@@ -22,6 +23,7 @@ _MOST_SHARDS = 1 << 12
 """A dataset of more shards is read in so many groups; number and row of a group make a position of 44 bits."""
 _ROW_BITS = 32
 _SPLIT = "train"
+_ASKS_FOR_A_PART = re.compile(r"\b(split|config)", re.IGNORECASE)
 
 
 def count_shards(path: str) -> int:
@@ -57,6 +59,8 @@ def _parts(path: str) -> tuple[str, str | None, str]:
 @lru_cache(maxsize=8)  # to load it again means to ask the hub again
 def _load(path: str) -> IterableDataset:
     name, configuration, split = _parts(path)
+    if any((Path(name) / mark).is_file() for mark in SAVED):
+        raise DataError(f"{path}: written by save_to_disk, which is read without `datasets`: give {name}, without hf:.")
     with _without_torch():
         try:
             from datasets import load_dataset
@@ -89,4 +93,5 @@ def _explained(path: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"{path}: `datasets` cannot read it ({reason}); write hf:NAME:CONFIGURATION:SPLIT.") from error
+        advice = "; write hf:NAME:CONFIGURATION:SPLIT" if _ASKS_FOR_A_PART.search(reason) else ""
+        raise DataError(f"{path}: `datasets` cannot read it ({reason}){advice}.") from error

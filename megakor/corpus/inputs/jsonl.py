@@ -7,7 +7,7 @@ from typing import Any
 
 from megakor.corpus.inputs.chunks import portion_chunks
 from megakor.corpus.inputs.lines import LONGEST_LINE, Block, LineNumbers, line_blocks
-from megakor.corpus.inputs.record import fast_loads, getter, optional, record_of
+from megakor.corpus.inputs.record import Field, fast_loads, getter, record_of
 from megakor.corpus.inputs.records import BATCH_DOCUMENTS, Fields, Portion, Problem, Records
 
 _BATCH_BYTES = 1 << 20
@@ -33,7 +33,7 @@ class _Reader:
         self._fields = fields
         self._loads = fast_loads()
         self._get_text = getter(fields.text)
-        self._getters = {name: optional(name) for name in fields.metadata}
+        self._optional = {name: Field(name) for name in fields.metadata}
         self._lines = 0
         self._batch_end = 0
         self._bytes = 0
@@ -54,12 +54,15 @@ class _Reader:
     def rest(self) -> Records:
         """The batch that is not full yet; it may be empty. The next line begins another."""
         records = self._records
+        records.lacking = {name: field.lacking for name, field in self._optional.items() if field.lacking}
         self._start_batch()
         return records
 
     def _start_batch(self) -> None:
-        self._records = Records(metadata={name: [] for name in self._getters})
-        self._columns = [(values, self._getters[name]) for name, values in self._records.metadata.items()]
+        self._records = Records(metadata={name: [] for name in self._optional})
+        self._columns = [(values, self._optional[name].get) for name, values in self._records.metadata.items()]
+        for field in self._optional.values():
+            field.lacking = 0
         self._batch_end = self._lines + BATCH_DOCUMENTS
         self._bytes = 0
 

@@ -8,6 +8,9 @@ from megakor.errors import DataError
 
 JSON_LINES, PARQUET, ARROW, TEXT, DATASET = "jsonl", "parquet", "arrow", "text", "dataset"
 DATASET_PREFIX = "hf:"
+SAVED_STATE, SAVED_SPLITS = "state.json", "dataset_dict.json"
+"""What `datasets` writes with `save_to_disk`: a list of Arrow files, and a list of splits, each a directory."""
+SAVED = (SAVED_STATE, SAVED_SPLITS)
 
 _KINDS = {
     ".jsonl": JSON_LINES,

@@ -7,17 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from megakor.corpus.inputs.kinds import DATASET, DATASET_PREFIX, KNOWN, kind_of
+from megakor.corpus.inputs.kinds import DATASET, DATASET_PREFIX, KNOWN, SAVED, SAVED_SPLITS, SAVED_STATE, kind_of
 from megakor.corpus.inputs.records import MAXIMUM_FILES, InputFile
 from megakor.errors import DataError
 from megakor.units import counted
 
 _WILDCARDS = frozenset("*?[")
-_STATE = "state.json"
-"""`datasets.Dataset.save_to_disk` writes it beside its Arrow files and lists them in it."""
-_SPLITS = "dataset_dict.json"
-"""`datasets.DatasetDict.save_to_disk` lists its splits in it, each a directory."""
-_NO_TEXT = frozenset({_STATE, "dataset_info.json", "dataset_infos.json", _SPLITS})
+_NO_TEXT = frozenset({*SAVED, "dataset_info.json", "dataset_infos.json"})
 _ABOUT = frozenset({"readme", "license", "licence"})
 """Files about the data, which stand beside them in a directory. A name or a glob takes them all the same."""
 _ENDINGS_SHOWN = 5
@@ -52,10 +48,8 @@ def _named_by(pattern: str, log: Log) -> Iterator[InputFile]:
     paths = [path] if path.exists() else _matches(path)
     if not paths:
         raise DataError(f"{pattern}: no such file; {KNOWN}. Quote a glob, or name a directory or hf:DATASET.")
-    by_name = paths == [path]
-    left_out: Counter[str] = Counter()
-    known = [one for one in paths if by_name or one.is_dir() or kind_of(one) is not None]
-    left_out.update(_ending(one) for one in set(paths) - set(known))
+    known = [one for one in paths if _is_known(one)]
+    left_out = Counter(_ending(one) for one in paths if known and not _is_known(one))
     for one in known or paths:
         if one.is_dir():
             yield from _in_directory(one, left_out, log)
@@ -63,6 +57,10 @@ def _named_by(pattern: str, log: Log) -> Iterator[InputFile]:
             yield _file(one)
     if left_out:
         log(f"{pattern}: {_left_out(left_out)}.")
+
+
+def _is_known(path: Path) -> bool:
+    return path.is_dir() or kind_of(path) is not None
 
 
 def _ending(path: Path) -> str:
@@ -96,10 +94,10 @@ def _in_directory(directory: Path, left_out: Counter[str], log: Log) -> list[Inp
 
 def _known_files(directory: Path, left_out: Counter[str], log: Log) -> Iterator[Path]:
     """Files of known kinds in a directory and below it, by path."""
-    if (directory / _STATE).is_file():
+    if (directory / SAVED_STATE).is_file():
         yield from _saved_dataset(directory)
         return
-    if (directory / _SPLITS).is_file():
+    if (directory / SAVED_SPLITS).is_file():
         split = _only_split(directory)
         log(f"{directory}: a saved dataset of one split, {split}")
         yield from _saved_dataset(directory / split)
@@ -123,22 +121,22 @@ def _leads_back(directory: Path) -> bool:
 
 def _only_split(directory: Path) -> str:
     """The split of a saved DatasetDict. Raises DataError where there are several: training must not eat a test."""
-    path = directory / _SPLITS
+    path = directory / SAVED_SPLITS
     try:
         splits = [str(name) for name in json.loads(path.read_bytes())["splits"]]
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a list of splits ({error}); save the dataset again.") from error
     if len(splits) != 1:
         raise DataError(
-            f"{directory}: a saved dataset with the splits {', '.join(splits) or 'none'}; name the one to read, such as "
-            f"{directory / (splits or ['train'])[0]}"
+            f"{directory}: a saved dataset with the splits {', '.join(splits) or 'none'}; name the one to read, "
+            f"such as {directory / (splits or ['train'])[0]}"
         )
     return splits[0]
 
 
 def _saved_dataset(directory: Path) -> Iterator[Path]:
     """The Arrow files of a dataset on disk, without the cache files that `datasets` may leave beside them."""
-    state = directory / _STATE
+    state = directory / SAVED_STATE
     try:
         names = [entry["filename"] for entry in json.loads(state.read_bytes())["_data_files"]]
     except (OSError, ValueError, KeyError, TypeError) as error:

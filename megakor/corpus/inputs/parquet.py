@@ -19,6 +19,12 @@ def group_sizes(path: str) -> list[int]:
         return [max(1, file.metadata.row_group(group).total_byte_size) for group in range(file.metadata.num_row_groups)]
 
 
+def schema(path: str) -> pa.Schema:
+    """The columns. Raises DataError."""
+    with readable(path), pq.ParquetFile(path) as file:
+        return file.schema_arrow
+
+
 def read_parquet(portion: Portion, fields: Fields) -> Iterator[Records]:
     """The rows of a portion's row groups. Raises DataError for a damaged file and where the column is missing."""
     # Pages are read as they are needed: a row group may be larger than the memory.

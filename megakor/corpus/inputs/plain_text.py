@@ -45,6 +45,7 @@ def read_text(portion: Portion, fields: Fields) -> Iterator[Records]:
 
 def _whole(records: Records, fields: Fields, bytes_read: int) -> Records:
     records.metadata = {name: [None] * len(records.texts) for name in fields.metadata}
+    records.lacking = {name: len(records.texts) for name in fields.metadata}
     records.bytes_read = bytes_read
     return records
 

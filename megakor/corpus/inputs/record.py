@@ -61,17 +61,26 @@ def getter(key: str) -> Getter:
     return nested
 
 
-def optional(key: str) -> Getter:
-    """Like `getter`, but None where the record has no such key."""
-    get = getter(key)
+class Field:
+    """Reads a key that a record need not have, and counts the records that lack it."""
 
-    def get_or_none(record: Any) -> Any:
+    def __init__(self, key: str) -> None:
+        self._get = getter(key)
+        self.lacking = 0
+
+    def get(self, record: Any) -> Any:
+        """The value; None where the record has no such key."""
         try:
-            return get(record)
+            return self._get(record)
         except (LookupError, TypeError):
+            self.lacking += 1
             return None
 
-    return get_or_none
+
+def json_kind(value: Any) -> str:
+    """What a parsed value is, in the words of JSON, with its article."""
+    names = {bool: "true or false", str: "a text", list: "a list", dict: "an object", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
 def record_of(raw: bytes, fields: Fields, place: str) -> dict[str, Any] | Problem:
@@ -89,8 +98,8 @@ def record_of(raw: bytes, fields: Fields, place: str) -> dict[str, Any] | Proble
         reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
         return Problem("json", f"{place}: not valid JSON ({reason}); each line must be one JSON object.")
     if not isinstance(record, dict):
-        kind = type(record).__name__
-        return Problem("json", f'{place}: not a JSON object but a {kind}; write {{"{key}": "..."}}.')
+        kind = json_kind(record)
+        return Problem("json", f'{place}: not a JSON object but {kind}; write {{"{key}": "..."}}.')
     return _problem_of_text(record, key, place) or _problem_of_metadata(record, fields.metadata, place) or record
 
 
@@ -102,7 +111,7 @@ def _problem_of_text(record: dict[str, Any], key: str, place: str) -> Problem | 
         sentence = f"no key {key!r} (keys here: {there}); name the key of the text with --json-keys."
         return Problem("missing key", f"{place}: {sentence}")
     if not isinstance(text, str):
-        return Problem("wrong type", f"{place}: the value of {key!r} is a {type(text).__name__}, not a text.")
+        return Problem("wrong type", f"{place}: the value of {key!r} is {json_kind(text)}, not a text.")
     if not _has_utf_8(text):
         return Problem("surrogate", f"{place}: the text holds a lone surrogate (half a character); it has no UTF-8.")
     return None
@@ -110,7 +119,7 @@ def _problem_of_text(record: dict[str, Any], key: str, place: str) -> Problem | 
 
 def _problem_of_metadata(record: dict[str, Any], keys: tuple[str, ...], place: str) -> Problem | None:
     for key in keys:
-        if not _has_utf_8(json.dumps(optional(key)(record), ensure_ascii=False)):
+        if not _has_utf_8(json.dumps(Field(key).get(record), ensure_ascii=False)):
             return Problem("surrogate", f"{place}: the value of {key!r} holds a lone surrogate; it has no UTF-8.")
     return None
 

@@ -14,6 +14,8 @@ MAXIMUM_FILES = 1 << 20
 MAXIMUM_POSITION = 1 << 44
 """A file number and a position share one 64-bit number; see `megakor.corpus.build.order`."""
 
+_ITEMS = {"parquet": "row groups", "arrow": "record batches", "dataset": "shards"}
+
 
 @dataclass(frozen=True)
 class Portion:
@@ -37,6 +39,15 @@ class Portion:
     """Row groups (parquet), record batches (arrow) or shards (dataset); unused by the others."""
     first_row: int = 0
     """Arrow: rows of the file in front of the portion, which would take a walk over the file to count."""
+
+    @property
+    def place(self) -> str:
+        """The file and which part of it, for messages."""
+        if self.compression:
+            return self.path
+        if self.kind in _ITEMS:
+            return f"{self.path}, {_ITEMS[self.kind]} {self.item_start:,} to {self.item_stop - 1:,}"
+        return f"{self.path}, bytes {self.byte_start:,} to {self.byte_stop:,}"
 
 
 @dataclass(frozen=True)
@@ -70,6 +81,8 @@ class Records:
     texts: list[str] = field(default_factory=list)
     metadata: dict[str, list[Any]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    lacking: dict[str, int] = field(default_factory=dict)
+    """Documents of the batch that have no such field at all, where there are any; a null is a value here."""
     bytes_read: int = 0
     """Bytes of the input that this batch took, for progress; they add up to byte_stop - byte_start."""
 
