@@ -93,25 +93,31 @@ def _edit_of_the_past(past: PastPhase, span: PhaseSpan, stop: int, ids: Mapping[
     first, last = max(past.first, span.start), min(stop, max(span.stop, past.first + 1))
     parts = _COMPARED if past.ramp or span.ramp else 1
     edges = sorted({first + (last - first) * part // parts for part in range(parts + 1)})
-    for start, end in pairwise(edges):
-        fault = _edit_of_shares(past.shares(start, end), span.shares(start, end), ids)
-        if fault:
-            return fault if parts == 1 else f"{fault} at token {start:,}"
-    return None
+    faults = [
+        (*fault, start) for start, end in pairwise(edges) if (fault := _edit_of_shares(past, span, start, end, ids))
+    ]
+    if not faults:
+        return None
+    _, words, at = max(faults)
+    return words if parts == 1 else f"{words} at token {at:,}"
 
 
-def _edit_of_shares(past: Mapping[str, float], now: Mapping[str, float], ids: Mapping[str, str]) -> str | None:
+def _edit_of_shares(
+    past: PastPhase, span: PhaseSpan, start: int, end: int, ids: Mapping[str, str]
+) -> tuple[float, str] | None:
+    """The largest change of a share between tokens `start` and `end`: how large it is, and in words."""
     names = {key: name for name, key in ids.items()}
     # A source that is gone from the config cannot be named in its phases any more: compare the shares of the others.
-    before = _shares({key: weight for key, weight in past.items() if key in names})
-    after = _shares({ids[name]: weight for name, weight in now.items()})
+    before = _shares({key: weight for key, weight in past.shares(start, end).items() if key in names})
+    after = _shares({ids[name]: weight for name, weight in span.shares(start, end).items()})
     if not before:
         return None
-    for key in sorted(before.keys() | after.keys()):
-        old, new = before.get(key, 0.0), after.get(key, 0.0)
-        if abs(old - new) > _SAME_SHARE:
-            return f"the weight of '{names[key]}' changes from {old:.4g} to {new:.4g}"
-    return None
+    changes = {key: abs(before.get(key, 0.0) - after.get(key, 0.0)) for key in sorted(before.keys() | after.keys())}
+    key = max(changes, key=lambda changed: changes[changed])
+    if changes[key] <= _SAME_SHARE:
+        return None
+    old, new = before.get(key, 0.0), after.get(key, 0.0)
+    return changes[key], f"the weight of '{names[key]}' changes from {old:.4g} to {new:.4g}"
 
 
 def _shares(weights: Mapping[str, float]) -> dict[str, float]:
