@@ -1,17 +1,19 @@
-"""The verbs on the command line: `megakor corpus merge|shuffle|split|filter|repeat|deduplicate`."""
+"""The verbs on the command line: `megakor corpus merge|shuffle|sort|best|split|filter|repeat|deduplicate`."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
-from operation_worlds import random_documents, read_shard, write_shard
+from operation_worlds import file_bytes, random_documents, read_shard, write_shard
 
 from megakor.cli import main
 from megakor.corpus.manifest import read_manifest
+from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ExitCode
 
-VERBS = ["merge", "shuffle", "split", "filter", "repeat", "deduplicate"]
+VERBS = ["merge", "shuffle", "sort", "best", "split", "filter", "repeat", "deduplicate"]
 
 
 def world(tmp_path: Path) -> Path:
@@ -33,6 +35,8 @@ def test_help_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) ->
     [
         ("merge", ["--interleave"], 20),
         ("shuffle", ["--seed", "3", "--memory", "64"], 20),
+        ("sort", ["--field", "quality", "--descending", "--memory", "64"], 20),
+        ("best", ["--field", "quality", "--highest", "--tokens", "100"], None),
         ("filter", ["--where", "quality >= 2"], 10),
         ("repeat", ["--field", "quality", "--weights", "1:2,3:0.5"], None),
         ("repeat", ["--times", "2", "--adjacent"], 40),
@@ -48,8 +52,53 @@ def test_every_verb_writes_a_shard(tmp_path: Path, verb: str, options: list[str]
     assert len(read_shard(tmp_path / "out")) == manifest.documents
     assert documents is None or manifest.documents <= documents
     assert main(["corpus", "verify", str(tmp_path / "out")]) == ExitCode.DONE
-    assert main(words) == ExitCode.USAGE
+    made = file_bytes(tmp_path / "out")
     assert main([*words, "--overwrite"]) == ExitCode.DONE
+    assert file_bytes(tmp_path / "out") == made
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "others"),
+    [
+        ("merge", [], ["--interleave"]),
+        ("shuffle", [], ["--seed", "3"]),
+        ("filter", ["--min-tokens", "2"], ["--max-tokens", "1Ki"]),
+        ("repeat", ["--times", "2"], ["--seed", "3"]),
+        ("split", ["--field", "quality"], ["--max-outputs", "5"]),
+        ("regroup", ["--pad-id", "1", "--row-tokens", "32"], ["--seed", "3"]),
+    ],
+)
+def test_the_same_command_again_does_nothing_and_another_one_is_refused(
+    tmp_path: Path, verb: str, options: list[str], others: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefix = world(tmp_path)
+    words = ["corpus", verb, str(prefix), "--output", str(tmp_path / "out"), *options]
+    assert main(words) == ExitCode.DONE
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out*")}
+    capsys.readouterr()
+    assert main(words) == ExitCode.DONE
+    assert "nothing to do" in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("out*")} == made
+    assert main([*words, *others]) == ExitCode.USAGE
+    assert "--overwrite to replace" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", ["tokens", "metadata", "output"])
+def test_an_output_of_other_inputs_or_one_that_is_not_whole_is_not_taken_for_this_one(
+    tmp_path: Path, change: str
+) -> None:
+    prefix = world(tmp_path)
+    words = ["corpus", "merge", str(prefix), "--output", str(tmp_path / "out")]
+    assert main(words) == ExitCode.DONE
+    if change == "tokens":
+        write_shard(prefix, random_documents(20, 5))
+    elif change == "metadata":
+        later = shard_file(tmp_path / "out", ".json").stat().st_mtime_ns + 10**9
+        os.utime(shard_file(prefix, ".parquet"), ns=(later, later))
+    else:
+        with shard_file(tmp_path / "out", ".bin").open("r+b") as file:
+            file.truncate(3)
+    assert main(words) == ExitCode.USAGE
 
 
 def test_split_writes_its_parts(tmp_path: Path) -> None:
@@ -68,7 +117,8 @@ def test_validation_shards_are_done_alike_when_asked_for(tmp_path: Path, capsys:
     prefix = world(tmp_path)
     words = ["corpus", "filter", str(prefix), "--output", str(tmp_path / "out"), "--where", "quality == 3"]
     assert main(words) == ExitCode.DONE
-    assert "ko.validation stays as it is" in capsys.readouterr().err
+    said = f"{tmp_path / 'out'} gets no validation shard (--with-validation makes one)"
+    assert capsys.readouterr().err.splitlines()[-1] == said
     assert not (tmp_path / "out.validation.idx").exists()
     assert main([*words, "--with-validation", "--overwrite"]) == ExitCode.DONE
     roles = {name: read_manifest(tmp_path / name) for name in ("out", "out.validation")}
@@ -76,6 +126,28 @@ def test_validation_shards_are_done_alike_when_asked_for(tmp_path: Path, capsys:
     assert [manifest.documents for manifest in roles.values() if manifest] == [5, 6]
     assert main(["corpus", "split", *words[2:5], "--field", "quality", "--with-validation"]) == ExitCode.DONE
     assert (tmp_path / "out_3.validation.idx").exists()
+
+
+@pytest.mark.parametrize("verb", ["merge", "split", "regroup"])
+def test_a_lack_of_validation_shards_is_said_once_and_not_before_an_error(
+    tmp_path: Path, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefix = world(tmp_path / "in")
+    write_shard(tmp_path / "in" / "en", random_documents(4, 2))
+    write_shard(tmp_path / "in" / "en.validation", random_documents(4, 3), role="validation")
+    words = ["corpus", verb, str(prefix), f"{tmp_path}/in/en", "--output", str(tmp_path / "out")]
+    if verb == "regroup":
+        assert main(words) == ExitCode.USAGE  # no padding
+        assert "validation" not in capsys.readouterr().err
+        words += ["--pad-id", "1"]
+    assert main(words) == ExitCode.DONE
+    assert capsys.readouterr().err.count("--with-validation") == 1
+
+
+def test_repeated_documents_are_more_than_there_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["corpus", "repeat", str(world(tmp_path)), "--output", str(tmp_path / "out"), "--times", "3"]
+    assert main(words) == ExitCode.DONE
+    assert f"{tmp_path / 'out'}: 60 documents from 20, " in capsys.readouterr().err
 
 
 def test_of_a_directory_the_training_shards_are_taken(tmp_path: Path) -> None:
@@ -93,6 +165,9 @@ def test_of_a_directory_the_training_shards_are_taken(tmp_path: Path) -> None:
         (["filter", "{ko}", "--where", "quality > 9"], ExitCode.DATA, "no document is left of 20"),
         (["repeat", "{ko}", "--weights", "1"], ExitCode.USAGE, "VALUE:REPETITIONS"),
         (["repeat", "{ko}", "--weights", "fineweb2-korean-10"], ExitCode.USAGE, "no such field"),
+        (["sort", "{ko}", "--field", "qualty"], ExitCode.USAGE, "did you mean quality"),
+        (["sort", "{ko}", "--field", "language"], ExitCode.USAGE, "numbers are needed"),
+        (["best", "{ko}", "--field", "tokens", "--lowest", "--tokens", "0"], ExitCode.USAGE, "at least 1"),
         (["merge", "{ko}", "{ko}.nowhere"], ExitCode.DATA, "is missing"),
         (["merge", "{ko}", "{ko}.validation"], ExitCode.DATA, "keep them apart"),
         (["deduplicate", "{ko}.validation", "--with-validation"], ExitCode.USAGE, "has a validation shard"),

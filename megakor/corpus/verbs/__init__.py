@@ -11,6 +11,8 @@ VERBS = {
     "stats": "documents, tokens, bytes, lengths, shares and duplicates of shards",
     "merge": "put several shards into one",
     "shuffle": "put the documents of a shard into a random order",
+    "sort": "put the documents of a shard into the order of a number in their metadata",
+    "best": "keep the best documents up to a number of tokens",
     "split": "one shard for each value of a metadata field",
     "filter": "keep the documents that fit an expression over their metadata",
     "repeat": "repeat documents by weight",
