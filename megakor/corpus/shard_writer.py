@@ -39,12 +39,17 @@ def shard_file(prefix: Path, suffix: str) -> Path:
     return prefix.with_name(prefix.name + suffix)
 
 
+def shard_files(prefix: Path) -> list[Path]:
+    """Every file that a shard of this name may have."""
+    return [shard_file(prefix, suffix) for suffix in SHARD_SUFFIXES]
+
+
 def withdraw(prefix: Path) -> None:
     """Take an older shard of this name out of sight, its index first: an .idx never stands beside the files of another
     shard."""
-    for suffix in SHARD_SUFFIXES:
-        with storage_errors(prefix):
-            shard_file(prefix, suffix).unlink(missing_ok=True)
+    for path in shard_files(prefix):
+        with storage_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def index_bytes(documents: int) -> int:

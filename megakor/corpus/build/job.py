@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,7 +13,7 @@ from megakor.corpus.build.gate import lock_at_once
 from megakor.corpus.build.plan import Plan, differences
 from megakor.errors import ConfigError, DataError, StorageError
 from megakor.lock import lock_directory
-from megakor.storage import make_directory, storage_errors, write_text
+from megakor.storage import make_directory, storage_errors, sync_directory, write_text
 
 RECORD = "job.json"
 AFRESH = "Give --overwrite to build it afresh, or choose another --output-prefix."
@@ -36,6 +37,10 @@ class Job:
         """Whether all these tasks are done."""
         return all(self.is_done(stage, name) for name in names)
 
+    def has_begun(self) -> bool:
+        """Whether any task of any stage is done."""
+        return any(self.directory.glob("*.*.json"))
+
     def mark(self, stage: str, name: str, content: dict[str, Any]) -> None:
         """Say that a task is done. Raises StorageError."""
         write_text(self.marker(stage, name), json.dumps(content, ensure_ascii=False) + "\n")
@@ -44,9 +49,11 @@ class Job:
         """What a marker says. Raises DataError."""
         path = self.marker(stage, name)
         try:
-            content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: cannot be read ({error}). Remove {self.directory} and start again.") from error
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise _damaged(path, error) from error
+        if not isinstance(content, dict):
+            raise _damaged(path, "it is no marker")
         return content
 
     def has_documents(self, stage: str, names: Iterable[str]) -> bool:
@@ -67,9 +74,16 @@ class Job:
         return all(_is_free(path) for path in self.directory.glob(locks))
 
     def remove(self) -> None:
-        """Take the directory away. Raises StorageError."""
-        with storage_errors(self.directory):
-            shutil.rmtree(self.directory, ignore_errors=True)
+        """Take the directory away, all of it at one moment: what is left of it is never taken for work to go on with.
+
+        Raises StorageError.
+        """
+        removed = _removed(self.directory)
+        with storage_errors(self.directory), suppress(FileNotFoundError):
+            shutil.rmtree(removed, ignore_errors=True)
+            self.directory.rename(removed)
+            sync_directory(removed.parent)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def open_job(plan: Plan, overwrite: bool) -> Job:
@@ -81,7 +95,10 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
     """
     job = Job(plan.work)
     path = plan.work / RECORD
+    shutil.rmtree(_removed(plan.work), ignore_errors=True)
     old = _read_record(path)
+    if old is None:
+        _refuse_foreign(plan.work)
     if old is not None and (found := differences(old, plan.record) or _other_tasks(old, plan)):
         if not overwrite:
             raise ConfigError(f"{plan.work} holds the work of a build that differs: {_listed(found)}. {AFRESH}")
@@ -94,6 +111,22 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
     return job
 
 
+def _removed(directory: Path) -> Path:
+    """The name of a directory that is being taken away."""
+    return directory.with_name(f"{directory.name}.removed")
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Raises ConfigError for a directory with content that no build has begun."""
+    with storage_errors(directory):
+        found = [path.name for path in directory.iterdir() if path.suffix != ".tmp"] if directory.exists() else []
+    if found:
+        raise ConfigError(
+            f"{directory} holds {found[0]} and no {RECORD}: it is not the work directory of a build, or a damaged one. "
+            "Move or remove it, or choose another --output-prefix."
+        )
+
+
 def _is_free(lock: Path) -> bool:
     try:
         with lock.open("r+") as file:
@@ -104,12 +137,22 @@ def _is_free(lock: Path) -> bool:
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}). Remove {path.parent} and start again.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
+    if not (isinstance(record, dict) and isinstance(record.get("options"), dict) and _are_sizes(record.get("inputs"))):
+        raise _damaged(path, "it does not describe a build")
     return record
+
+
+def _are_sizes(inputs: Any) -> bool:
+    return isinstance(inputs, list) and all(isinstance(entry, list) and len(entry) == 2 for entry in inputs)
+
+
+def _damaged(path: Path, why: object) -> DataError:
+    return DataError(f"{path}: cannot be read ({why}). Remove {path.parent} and start again.")
 
 
 def _other_tasks(old: dict[str, Any], plan: Plan) -> list[str]:

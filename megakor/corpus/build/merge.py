@@ -5,7 +5,7 @@ Every range has its own region of the file, so ranges are written by several pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,16 @@ import pyarrow as pa
 
 from megakor.corpus.build.columns import common_schema, conformed
 from megakor.corpus.build.runs import LENGTH, RegionWriter, Run, RunPart, pieces_in_order, write_arrow
+from megakor.corpus.metadata import CHECKSUM, checksums
+from megakor.errors import DataError
 from megakor.storage import storage_errors
 
 BUCKET_BYTES = 64 << 20
 """Token bytes of a range, about."""
 ALL_KEYS = 1 << 64
+_RUNS_OPEN = 1000
+"""Runs that are mapped into memory at once; a process may have some 65,000 maps."""
+_DAMAGED = "{}: the work of this build is damaged ({}). Remove the directory and start again."
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,15 @@ def plan_merge(
     directory: Path, role: str, runs: Sequence[str], dtype: str, shuffled: bool
 ) -> tuple[Merge, list[Bucket]]:
     """Decide the ranges. Depends on the runs alone, so that an interrupted merge goes on with the same ranges."""
-    opened = [Run(directory, name, np.dtype(dtype)) for name in runs]
-    schema = common_schema(run.schema for run in opened)
-    edges = _edges(opened, np.dtype(dtype).itemsize, shuffled)
-    sizes = [run.sizes(edges) for run in opened]
-    documents, tokens = np.sum(np.array(sizes, dtype=np.int64).reshape(-1, 2, len(edges) - 1), axis=0)
+    kind = np.dtype(dtype)
+    # One run is open at a time, however many there are.
+    schema = common_schema(Run(directory, name, kind).schema for name in runs)
+    edges = _edges((Run(directory, name, kind) for name in runs), kind.itemsize, shuffled)
+    documents, tokens = np.zeros((2, len(edges) - 1), dtype=np.int64)
+    for name in runs:
+        more_documents, more_tokens = Run(directory, name, kind).sizes(edges)
+        documents += more_documents
+        tokens += more_tokens
     offsets = np.cumsum(tokens) - tokens
     buckets = [
         Bucket(
@@ -88,29 +97,24 @@ def merge_bucket(merge: Merge, bucket: Bucket) -> None:
 
     Memory: twice the tokens of the bucket. Raises DataError for a damaged run, StorageError.
     """
-    parts = [part for name in merge.runs if (part := merge.open_run(name).part(bucket.low, bucket.high))]
-    keys, lengths, tokens = (_joined(parts, name) for name in ("keys", "lengths", "tokens"))
-    order = np.argsort(keys)
+    whole = _collected(merge, bucket)
+    order = np.argsort(whole.keys)
+    starts = np.cumsum(whole.lengths) - whole.lengths
     with RegionWriter(merge.bin_path, bucket.offset * np.dtype(merge.dtype).itemsize) as region:
-        for piece in pieces_in_order(tokens, np.cumsum(lengths) - lengths, lengths, order):
+        for piece in pieces_in_order(whole.tokens, starts, whole.lengths, order):
             region.write(piece)
-    rows = (
-        pa.concat_tables([conformed(part.rows, merge.schema) for part in parts])
-        if parts
-        else merge.schema.empty_table()
-    )
-    rows = rows.unify_dictionaries().combine_chunks().take(pa.array(order))
-    write_arrow(merge.rows_path(bucket), rows.append_column(LENGTH, pa.array(lengths[order].astype(np.int32))))
+    rows = whole.rows.take(pa.array(order))
+    write_arrow(merge.rows_path(bucket), rows.append_column(LENGTH, pa.array(whole.lengths[order].astype(np.int32))))
 
 
-def _edges(runs: Sequence[Run], itemsize: int, shuffled: bool) -> list[int]:
+def _edges(runs: Iterable[Run], itemsize: int, shuffled: bool) -> list[int]:
     """Bounds of the ranges, from 0 to 2^64. Shuffled keys are spread evenly; else runs follow each other."""
-    sizes = [int(run.sizes([0, ALL_KEYS])[1][0]) * itemsize for run in runs]
+    sizes = sorted((int(run.keys[0]), run.tokens * itemsize) for run in runs if len(run.keys))
     if shuffled:
-        count = max(1, -(-sum(sizes) // BUCKET_BYTES))
+        count = max(1, -(-sum(size for _, size in sizes) // BUCKET_BYTES))
         return [ALL_KEYS * number // count for number in range(count + 1)]
     edges, filled = [0], 0
-    for first, size in sorted((int(run.keys[0]), size) for run, size in zip(runs, sizes, strict=True) if len(run.keys)):
+    for first, size in sizes:
         if filled and filled + size > BUCKET_BYTES:
             edges.append(first)
             filled = 0
@@ -118,5 +122,31 @@ def _edges(runs: Sequence[Run], itemsize: int, shuffled: bool) -> list[int]:
     return [*edges, ALL_KEYS]
 
 
-def _joined(parts: Sequence[RunPart], name: str) -> np.ndarray:
-    return np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0, np.int64)
+def _collected(merge: Merge, bucket: Bucket) -> RunPart:
+    """The documents of a range from all runs, checked. Raises DataError for damage."""
+    try:
+        groups = [merge.runs[first : first + _RUNS_OPEN] for first in range(0, len(merge.runs), _RUNS_OPEN)]
+        whole = _joined([_joined(_parts(merge, names, bucket), merge) for names in groups], merge)
+        sound = CHECKSUM not in merge.schema.names or np.array_equal(
+            whole.rows[CHECKSUM].to_numpy(), checksums(whole.tokens, whole.lengths)
+        )
+    except pa.ArrowException as error:
+        raise DataError(_DAMAGED.format(merge.directory, error)) from error
+    if not sound or len(whole.tokens) != bucket.tokens:
+        raise DataError(_DAMAGED.format(merge.directory, "documents do not have their checksums"))
+    return whole
+
+
+def _parts(merge: Merge, names: Sequence[str], bucket: Bucket) -> list[RunPart]:
+    return [part for name in names if (part := merge.open_run(name).part(bucket.low, bucket.high))]
+
+
+def _joined(parts: Sequence[RunPart], merge: Merge) -> RunPart:
+    """Several parts as one, in memory of its own: the files that they were mapped from can be closed."""
+    tables = [conformed(part.rows, merge.schema) for part in parts] or [merge.schema.empty_table()]
+    return RunPart(
+        tokens=np.concatenate([np.empty(0, np.dtype(merge.dtype)), *(part.tokens for part in parts)]),
+        lengths=np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)]),
+        keys=np.concatenate([np.empty(0, np.uint64), *(part.keys for part in parts)]),
+        rows=pa.concat_tables(tables).unify_dictionaries().combine_chunks(),
+    )

@@ -15,7 +15,8 @@ from megakor.corpus.build.plan import Plan, differences, record_of
 from megakor.corpus.build.text_steps import TRAINING, VALIDATION
 from megakor.corpus.inputs.records import InputFile
 from megakor.corpus.manifest import InputRecord, Manifest, manifest_from_record, read_manifest, write_manifest
-from megakor.corpus.shard_writer import shard_file, withdraw
+from megakor.corpus.metadata import SUFFIX, metadata_rows
+from megakor.corpus.shard_writer import shard_file, shard_files, withdraw
 from megakor.errors import ConfigError, DataError
 from megakor.storage import hash_of_pieces, hash_pieces, publish
 
@@ -28,7 +29,8 @@ def finished(plan: Plan, overwrite: bool) -> list[Manifest] | None:
 
     Raises ConfigError for shards of another build under these names, unless they may be overwritten.
     """
-    if plan.work.exists() or not any(shard_file(prefix, ".idx").exists() for prefix in _prefixes(plan).values()):
+    there = [path for prefix in _prefixes(plan).values() for path in shard_files(prefix) if path.exists()]
+    if plan.work.exists() or not there:
         return None
     manifest = read_manifest(plan.prefix)
     if manifest is None:
@@ -37,11 +39,15 @@ def finished(plan: Plan, overwrite: bool) -> list[Manifest] | None:
         found = (
             differences(record_of(manifest), plan.record) or _changed(plan, manifest) or _damage(plan.prefix, manifest)
         )
+    validation = read_manifest(plan.validation_prefix) if manifest is not None and manifest.holdout_share else None
+    if manifest is not None and manifest.holdout_share and not found:
+        found = (
+            ["its validation shard is missing"] if validation is None else _damage(plan.validation_prefix, validation)
+        )
     if found and not overwrite:
         raise ConfigError(f"{plan.prefix} is there already and differs: {'; '.join(found[:5])}. {AFRESH}")
     if found or manifest is None:
         return None
-    validation = read_manifest(plan.validation_prefix) if manifest.holdout_share else None
     return [manifest] if validation is None else [manifest, validation]
 
 
@@ -59,6 +65,8 @@ def complete_publishing(plan: Plan, job: Job) -> list[Manifest]:
         role: manifest_from_record(job.marker(PUBLISH, "all"), record)
         for role, record in job.read(PUBLISH, "all").items()
     }
+    if TRAINING not in manifests or not set(manifests) <= {TRAINING, VALIDATION}:
+        raise DataError(f"{job.marker(PUBLISH, 'all')} is damaged. Remove {job.directory} and start again.")
     prefixes = _prefixes(plan)
     if not job.is_done(PUBLISH, "withdrawn"):
         for prefix in prefixes.values():
@@ -69,6 +77,8 @@ def complete_publishing(plan: Plan, job: Job) -> list[Manifest]:
             made = shard_file(job.directory / role, suffix)
             if made.exists():
                 publish(made, shard_file(prefixes[role], suffix))
+        if role in manifests and (missing := _damage(prefixes[role], manifests[role])):
+            raise DataError(f"{missing[0]}, though its build had ended. Remove {job.directory} and build it again.")
     for role in (VALIDATION, TRAINING):
         if role in manifests:
             write_manifest(prefixes[role], manifests[role])
@@ -115,16 +125,25 @@ def _changed(plan: Plan, manifest: Manifest) -> list[str]:
 
 def _damage(prefix: Path, manifest: Manifest) -> list[str]:
     sizes = {".bin": manifest.bin_bytes, ".idx": manifest.idx_bytes}
-    return [
-        f"{path} is not whole"
+    broken = [
+        path
         for suffix, size in sizes.items()
         if not (path := shard_file(prefix, suffix)).exists() or path.stat().st_size != size
     ]
+    try:
+        if metadata_rows(prefix) != manifest.documents:
+            broken.append(shard_file(prefix, SUFFIX))
+    except DataError:
+        broken.append(shard_file(prefix, SUFFIX))
+    return [f"{path} is {'not whole' if path.exists() else 'missing'}" for path in broken]
 
 
 def _written(file: InputFile) -> float:
     try:
-        return Path(file.path).stat().st_mtime if _is_file(file) else 0.0
+        if not _is_file(file):
+            return 0.0
+        status = Path(file.path).stat()
+        return max(status.st_mtime, status.st_ctime)  # a copy may keep the old time of change
     except OSError as error:
         raise DataError(f"{file.path}: cannot be read: {error.strerror}.") from error
 

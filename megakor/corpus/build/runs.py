@@ -108,12 +108,16 @@ class Run:
         """Ascending, uint64 (documents,)."""
         self.schema = pa.schema([column for column in self._table.schema if column.name not in _BOOKKEEPING])
 
+    @property
+    def tokens(self) -> int:
+        """Of all documents."""
+        starts = _numbers(self._table, START)
+        return int(starts[-1] + _numbers(self._table, LENGTH)[-1]) if len(starts) else 0
+
     def sizes(self, bounds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Documents and tokens between consecutive bounds, each int64 (bounds - 1,)."""
         cuts = self._cuts(bounds)
-        starts = _numbers(self._table, START)
-        total = int(starts[-1] + _numbers(self._table, LENGTH)[-1]) if len(starts) else 0
-        return np.diff(cuts), np.diff(np.append(starts, total)[cuts])
+        return np.diff(cuts), np.diff(np.append(_numbers(self._table, START), self.tokens)[cuts])
 
     def part(self, low: int, high: int) -> RunPart | None:
         """The documents with low <= key < high, or None if there is none. Raises DataError for a truncated file."""
@@ -122,12 +126,13 @@ class Run:
             return None
         rows = self._table.slice(first, last - first)
         lengths = _numbers(rows, LENGTH).astype(np.int64)
-        tokens = np.fromfile(
-            self._tokens_path,
-            self._dtype,
-            int(lengths.sum()),
-            offset=int(_numbers(rows, START)[0]) * self._dtype.itemsize,
-        )
+        offset = int(_numbers(rows, START)[0]) * self._dtype.itemsize
+        try:
+            tokens = np.fromfile(self._tokens_path, self._dtype, int(lengths.sum()), offset=offset)
+        except OSError as error:
+            raise DataError(
+                f"{self._tokens_path}: {error.strerror}; remove its work directory and start again."
+            ) from error
         if len(tokens) != lengths.sum():
             raise DataError(f"{self._tokens_path} is truncated; remove its work directory and start again.")
         return RunPart(tokens, lengths, self.keys[first:last], rows.drop_columns(list(_BOOKKEEPING)))
