@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from megakor.corpus.manifest_types import check_text, check_types
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import DataError
 from megakor.storage import write_text
@@ -15,7 +16,6 @@ from megakor.storage import write_text
 FORMAT = "megakor-shard-1"
 VALIDATION_SUFFIX = ".validation"
 _DIGEST = "manifest_sha256"
-_PLAIN: dict[str, Any] = {"int": int, "str": str, "float": (int, float)}
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ def manifest_from_record(path: Path, record: Any) -> Manifest:
     known = {entry.name for entry in fields(Manifest)}
     values = {key: value for key, value in record.items() if key in known}
     try:
+        check_text(values)
         values["inputs"] = [InputRecord(**entry) for entry in record["inputs"]]
         if record.get("holdout"):
             values["holdout"] = HoldoutRecord(**record["holdout"])
@@ -144,22 +145,7 @@ def manifest_from_record(path: Path, record: Any) -> Manifest:
             for of, names in record.get("counts", {}).items()
         }
         manifest = Manifest(**values)
-        _check_types(manifest)
+        check_types(manifest)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: the manifest is incomplete ({error}); build the shard again.") from error
     return manifest
-
-
-def _check_types(manifest: Manifest) -> None:
-    """Raises TypeError for a value that a reader would stumble over: JSON can hold anything anywhere."""
-    counts = [count for names in manifest.counts.values() for count in names.values()]
-    records: list[Any] = [manifest, *manifest.inputs, *counts]
-    for record in records:
-        for entry in fields(record):
-            value, wanted = getattr(record, entry.name), str(entry.type)
-            optional = value is None and wanted.endswith("| None")
-            kind = _PLAIN.get(wanted.removesuffix(" | None"))
-            if kind is not None and not optional and (not isinstance(value, kind) or value is True or value is False):
-                raise TypeError(f"{entry.name} is {value!r}")
-    if not all(isinstance(digest, str) for digest in manifest.checksums.values()):
-        raise TypeError("checksums are not text")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from megakor.corpus.inspection.index_file import IndexFile
-from megakor.corpus.metadata import metadata_schema, read_metadata
+from megakor.corpus.metadata import TEXT_BYTES, metadata_schema, read_metadata
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import DataError
 
@@ -43,12 +43,16 @@ class Rows:
 def documents_with(index: IndexFile, fields: Iterable[str]) -> Iterator[tuple[np.ndarray, dict[str, pa.Array]]]:
     """Lengths of documents (tokens, int64), and those of the columns that the metadata has, in stretches.
 
-    Raises DataError when a file cannot be read, or when there are more documents than rows.
+    Bytes of text are int64 whatever whole numbers the file has. Raises DataError when a file cannot be read, when there
+    are more documents than rows, or when bytes of text are no whole numbers.
     """
     schema = metadata_schema(index.prefix)
     rows = Rows(index.prefix, [name for name in dict.fromkeys(fields) if schema is not None and name in schema.names])
     for _, offsets in index.chunks():
-        yield np.diff(offsets), rows.take(len(offsets) - 1)
+        columns = rows.take(len(offsets) - 1)
+        if TEXT_BYTES in columns:
+            columns[TEXT_BYTES] = _whole_numbers(columns[TEXT_BYTES], shard_file(index.prefix, ".parquet"))
+        yield np.diff(offsets), columns
 
 
 class ChecksumColumn:
@@ -63,6 +67,15 @@ class ChecksumColumn:
         column = self._rows.take(count)[self._name]
         known = column.is_valid().to_numpy(zero_copy_only=False)
         return column.fill_null(0).to_numpy(zero_copy_only=False), known
+
+
+def _whole_numbers(column: pa.Array, path: Path) -> pa.Array:
+    if not (pa.types.is_integer(column.type) or pa.types.is_null(column.type)):
+        raise DataError(f"{path}: column {TEXT_BYTES} is of type {column.type}, not int64; build the shard again.")
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: column {TEXT_BYTES}: {error}; build the shard again.") from error
 
 
 def _one_array(column: pa.ChunkedArray) -> pa.Array:
