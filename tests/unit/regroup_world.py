@@ -81,7 +81,9 @@ def write_shard(
 
 
 def grouped(inputs: Sequence[Path], output: Path, **options: Any) -> Regrouped:
-    return regroup(inputs, Output(output), RegroupOptions(**{"pad_id": PAD} | options), lambda _: None)
+    done = regroup(inputs, Output(output), RegroupOptions(**{"pad_id": PAD} | options), lambda _: None)
+    assert done is not None
+    return done
 
 
 def read_rows(prefix: Path) -> list[tuple[Row, np.ndarray]]:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from regroup_world import check_every_token_once, check_rows, documents_of, grouped, read_rows, write_shard
+from regroup_world import PAD, check_every_token_once, check_rows, documents_of, grouped, read_rows, write_shard
 
 from megakor.corpus.operations.crosslingual import LanguageSampling
-from megakor.corpus.operations.pieces import Piece, Unit
-from megakor.corpus.operations.regroup import Regrouped
+from megakor.corpus.operations.parallel import ParallelDocuments
+from megakor.corpus.operations.pieces import Piece, Unit, rejoined
+from megakor.corpus.operations.regroup import Regrouped, regroup
+from megakor.corpus.operations.regroup_options import RegroupOptions
+from megakor.corpus.operations.shards import open_shards
 from megakor.corpus.operations.shelf import Shelf
+from megakor.corpus.operations.supply import Supply
+from megakor.corpus.operations.workplace import Output
 from megakor.corpus.row_file import Row
 from megakor.errors import ConfigError, DataError
 
 ROW = 32
-CROSS = {"mode": "cross-lingual", "row_tokens": ROW, "window_tokens": 40 * ROW}
+CROSS: dict[str, Any] = {"mode": "cross-lingual", "row_tokens": ROW, "window_tokens": 40 * ROW}
 Rows = list[tuple[Row, np.ndarray]]
 
 
@@ -126,6 +132,43 @@ def test_what_one_language_leaves_over_stands_in_a_shard_of_its_own(tmp_path: Pa
     assert sum(language == "en" for row, _ in rows for language in row.languages) == 50
 
 
+def test_what_is_left_over_is_not_cut_for_another_language_any_more(tmp_path: Path) -> None:
+    documents = documents_of([3, *[ROW * 3] * 20])
+    write_shard(tmp_path / "in", documents, ["en", *["ko"] * 20])
+    done = grouped([tmp_path / "in"], tmp_path / "out", **CROSS)
+    rows, rest = both_parts(tmp_path / "out")
+    check_every_token_once(rows + rest, documents)
+    assert done.rest.fill > 0.98
+    assert done.rest.continued <= 2 * 20 + 1
+
+
+def test_marked_text_keeps_its_place_where_pieces_are_joined() -> None:
+    tokens = np.arange(30)
+    whole = Piece(tokens, 7, "ko", 0, ((0, 4), (12, 25)))
+    pieces = [Unit((whole.part(start, min(start + 7, 30)),)) for start in range(0, 30, 7)]
+    (unit,) = rejoined(iter(pieces), 40)
+    assert np.array_equal(unit.pieces[0].tokens, tokens)
+    assert [place for start, stop in unit.pieces[0].loss_off for place in range(start, stop)] == [
+        *range(4),
+        *range(12, 25),
+    ]
+    cut_again = list(rejoined(iter([pieces[0], *pieces[2:]]), 10))
+    assert [(unit.pieces[0].offset, unit.tokens) for unit in cut_again] == [(0, 7), (14, 10), (24, 6)]
+
+
+def test_what_may_leave_fewer_is_advised_only_where_it_is_not_so_already(tmp_path: Path) -> None:
+    write_shard(tmp_path / "in", documents_of([5] * 40), ["en", *["ko"] * 39])
+    for sampling, advice in (
+        (LanguageSampling(), "; a smaller --rho may leave fewer"),
+        (LanguageSampling(alpha=0.5), "; --alpha 1 or a smaller --rho may leave fewer"),
+        (LanguageSampling(rho=0.0), ""),
+    ):
+        lines: list[str] = []
+        options = RegroupOptions(pad_id=PAD, sampling=sampling, **CROSS)
+        regroup([tmp_path / "in"], Output(tmp_path / "out", overwrite=True), options, lines.append)
+        assert lines[-1].endswith(f"% are tokens{advice}")
+
+
 def test_an_older_rest_does_not_stay_beside_new_rows(tmp_path: Path) -> None:
     mixed(tmp_path, 300, 10)
     assert (tmp_path / "out.rest.idx").exists()
@@ -194,6 +237,17 @@ def test_parallel_documents_mix_with_others_and_keep_their_spans(tmp_path: Path)
     assert abs(place - row.documents.tolist().index(1)) == 1
     start = int(row.document_starts[place])
     assert [start, start + 2] in row.loss_off.tolist()
+
+
+def test_why_documents_with_an_id_are_in_no_group_is_said(tmp_path: Path) -> None:
+    languages = ["ko", "en", "ko", "ko", "en", "ko", "en"]
+    ids = ["a", "a", "alone", "long", "long", "a", None]
+    write_shard(tmp_path / "in", documents_of([4, 5, 6, 30, 20, 3, 9]), languages, pair=ids)
+    supply = Supply(open_shards([tmp_path / "in"], lambda _: None), 100, frozenset())
+    assert ParallelDocuments.find(supply, "pair", ROW, 1).summary() == (
+        "1 group of parallel documents; not in one: 1 id without a partner in another language, 1 id too long for a "
+        "row together, 1 document with an id that an earlier one of the same language has"
+    )
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_split_by_language_gives_shards_of_one_language(tmp_path: Path) -> Non
         manifest = read_manifest(tmp_path / f"out_{language}")
         assert manifest is not None and (manifest.language, manifest.documents) == (language, documents)
         assert manifest.operations[-1]["options"]["part"] == language
-    assert f"{tmp_path / 'out_ko'}: 4 of 7 documents" in said
+    assert f"{tmp_path / 'out_ko'}: 4 documents from 7" in said
 
 
 def test_parts_of_a_validation_shard_are_validation_shards(tmp_path: Path) -> None:

@@ -235,14 +235,14 @@ def test_the_command_packs_shards(tmp_path: Path, capsys: pytest.CaptureFixture[
     check_every_token_once(read_rows(tmp_path / "out"), documents)
     assert "rows of 32 tokens with 3 documents" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="--overwrite"):
-        main(command)
+        main([*command, "--seed", "5"])
     assert main([*command, "--overwrite"]) == 0
 
 
 def test_the_command_packs_validation_shards_too(tmp_path: Path) -> None:
     prefix = write_shard(tmp_path / "in", documents_of([5, 40]))
     command = [str(prefix), "--output", str(tmp_path / "out"), "--pad-id", str(PAD), "--with-validation"]
-    with pytest.raises(DataError, match=r"in\.validation"):
+    with pytest.raises(ConfigError, match="has a validation shard"):
         main(command)
     assert not list(tmp_path.glob("*out*"))
     write_shard(tmp_path / "in.validation", documents_of([7]), origin=manifest(role="validation"))
@@ -266,6 +266,28 @@ def test_the_command_takes_the_padding_of_the_tokenizer_of_the_shards(tmp_path: 
     other = write_shard(tmp_path / "other", documents)
     with pytest.raises(ConfigError, match="other was made with tokenizer aaaaaaaaaaaa"):
         main([str(other), *command[1:], "--overwrite"])
+
+
+def test_amounts_of_tokens_are_written_as_in_a_config(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prefix = write_shard(tmp_path / "in", documents_of([5]))
+    command = [str(prefix), "--output", str(tmp_path / "out"), "--pad-id", str(PAD)]
+    assert main([*command, "--row-tokens", "2Ki", "--window-tokens", "1M"]) == 0
+    found = read_manifest(tmp_path / "out")
+    assert found is not None
+    assert [found.operations[-1]["options"][name] for name in ("row_tokens", "window_tokens")] == [2048, 1_000_000]
+    with pytest.raises(SystemExit):
+        main([*command, "--row-tokens", "4kb"])
+    assert "unknown unit" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--alpha", "1"], ["--rho", "0.2"], ["--beta", "ko=1"], ["--pair-field", "id"], ["--longest-document", "8"]],
+)
+def test_options_of_the_other_mode_are_refused(tmp_path: Path, option: list[str]) -> None:
+    prefix = write_shard(tmp_path / "in", documents_of([5]))
+    with pytest.raises(ConfigError, match=f"{option[0]}: only for --mode cross-lingual"):
+        main([str(prefix), "--output", str(tmp_path / "out"), "--pad-id", str(PAD), *option])
 
 
 def test_the_command_asks_for_a_token_of_padding(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from megakor.corpus.operations.packing import BestFit
-from megakor.corpus.operations.pieces import Piece, Unit
+from megakor.corpus.operations.pieces import Piece, Unit, rejoined
 from megakor.corpus.operations.shelf import Shelf
 from megakor.errors import ConfigError
 
@@ -69,13 +69,14 @@ class CrossLingual:
     def rows(self, window_tokens: int) -> Iterator[tuple[list[Piece], bool]]:
         """Rows, each with whether it has two languages or more.
 
-        When one language is left its documents come in rows of their own, best-fit packed, but for parallel ones.
+        When one language is left its documents come in rows of their own, best-fit packed, but for parallel ones; they
+        need no room for another language any more, so what was cut of a document for that is one again.
         """
         while len(self._ready()) > 1:
             yield self._row(), True
         packers = {several: BestFit(self._row_tokens, window_tokens, self._seed) for several in (True, False)}
         for language in self._ready():
-            for unit in self._shelves[language].drain():
+            for unit in rejoined(self._shelves[language].drain(), self._row_tokens):
                 several = len(unit.languages) > 1
                 for row in packers[several].add(unit):
                     yield row, several

@@ -18,6 +18,7 @@ from megakor.corpus.operations.draws import draws
 from megakor.corpus.operations.pieces import Piece, Unit
 from megakor.corpus.operations.supply import AFTER, BEFORE, Place, Supply, added_tokens
 from megakor.errors import ConfigError, DataError
+from megakor.units import counted
 
 ALONE, FOLLOWS = -1, -2
 _MEMBER = np.dtype(
@@ -35,6 +36,27 @@ _MEMBER = np.dtype(
 
 
 @dataclass(frozen=True)
+class LeftAlone:
+    """What has an id and no place in a group."""
+
+    missing_partner: int
+    """Ids of documents of one language alone."""
+    too_long: int
+    """Ids whose documents do not fit into a row together."""
+    second: int
+    """Documents after the first with their id and language."""
+
+    def reasons(self) -> list[str]:
+        """A clause for each that there is."""
+        clauses = (
+            (self.missing_partner, "{} without a partner in another language", "id"),
+            (self.too_long, "{} too long for a row together", "id"),
+            (self.second, "{} with an id that an earlier one of the same language has", "document"),
+        )
+        return [clause.format(counted(number, noun)) for number, clause, noun in clauses if number]
+
+
+@dataclass(frozen=True)
 class ParallelDocuments:
     """Groups of documents of different languages with the same id, one of each language, by number of the document."""
 
@@ -48,6 +70,13 @@ class ParallelDocuments:
     """int64 (members,), ascending: numbers of the documents that belong to a group,"""
     groups: np.ndarray
     """and the group of each where it comes first in its row, else FOLLOWS."""
+    left: LeftAlone
+
+    def summary(self) -> str:
+        """How many groups there are, and why other documents with an id are in none."""
+        reasons = self.left.reasons()
+        groups = f"{counted(len(self.starts) - 1, 'group')} of parallel documents"
+        return f"{groups}; not in one: {', '.join(reasons)}" if reasons else groups
 
     @classmethod
     def find(cls, supply: Supply, field: str, row_tokens: int, seed: int) -> ParallelDocuments:
@@ -68,19 +97,22 @@ class ParallelDocuments:
         found = [_identified(place, batch, field, names) for place, batch in supply.batches()]
         members = np.concatenate(found) if found else np.empty(0, _MEMBER)
         members = members[np.lexsort((members["document"], members["language"], members["id"]))]
-        members = members[_differs(members["id"]) | _differs(members["language"])]  # one of each language
-        members = _grouped(members, row_tokens, seed)
+        ones = members[_differs(members["id"]) | _differs(members["language"])]  # one of each language
+        second = len(members) - len(ones)
+        members, missing_partner, too_long = _grouped(ones, row_tokens, seed)
+        left = LeftAlone(missing_partner, too_long, second)
         if not len(members):
+            why = f" There are {', '.join(left.reasons())}." if left.reasons() else ""
             raise DataError(
                 f"--pair-field {field}: no value is shared by documents of two languages that fit into a row of "
-                f"{row_tokens:,} tokens together."
+                f"{row_tokens:,} tokens together.{why}"
             )
         firsts = np.flatnonzero(_differs(members["id"]))
         group = np.full(len(members), FOLLOWS, dtype=np.int64)
         group[firsts] = np.arange(len(firsts))
         order = np.argsort(members["document"])
         starts = np.append(firsts, len(members))
-        return cls(supply, tuple(names), members, starts, members["document"][order], group[order])
+        return cls(supply, tuple(names), members, starts, members["document"][order], group[order], left)
 
     def roles(self, numbers: np.ndarray) -> np.ndarray:
         """For each document the group that it comes first in, FOLLOWS or ALONE; int64."""
@@ -115,8 +147,9 @@ def _identified(place: Place, batch: DocumentBatch, field: str, names: dict[str,
     return members
 
 
-def _grouped(members: np.ndarray, row_tokens: int, seed: int) -> np.ndarray:
-    """The groups of two members or more that fit into a row, the first of each drawn; sorted by id."""
+def _grouped(members: np.ndarray, row_tokens: int, seed: int) -> tuple[np.ndarray, int, int]:
+    """The groups of two members or more that fit into a row, the first of each drawn, sorted by id; and how many groups
+    there are of one member, and how many that do not fit."""
     opens = _differs(members["id"])
     group = np.cumsum(opens) - 1
     sizes, tokens = np.bincount(group), np.bincount(group, weights=members["length"])
@@ -125,7 +158,7 @@ def _grouped(members: np.ndarray, row_tokens: int, seed: int) -> np.ndarray:
     first = (draws(members["id"][opens], seed, "first of parallel documents") * sizes).astype(np.int64)
     turned = (rank - first[group]) % sizes[group]  # who is drawn comes first, the others follow in their order
     order = np.lexsort((turned, group))
-    return members[order][kept[group[order]]]
+    return members[order][kept[group[order]]], int((sizes == 1).sum()), int(((sizes > 1) & (tokens > row_tokens)).sum())
 
 
 def _differs(values: np.ndarray) -> np.ndarray:

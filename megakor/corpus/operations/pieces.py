@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,6 +33,16 @@ class Piece:
         clipped = ((max(first, start) - start, min(last, stop) - start) for first, last in self.loss_off)
         spans = tuple((first, last) for first, last in clipped if first < last)
         return Piece(self.tokens[start:stop], self.document, self.language, self.offset + start, spans)
+
+    def is_followed_by(self, other: Piece) -> bool:
+        """Whether the other goes on with this document where this piece ends."""
+        return other.document == self.document and other.offset == self.offset + len(self)
+
+    def joined(self, other: Piece) -> Piece:
+        """This piece and the one that follows it."""
+        tokens = np.concatenate((self.tokens, other.tokens))
+        spans = (*self.loss_off, *((first + len(self), last + len(self)) for first, last in other.loss_off))
+        return Piece(tokens, self.document, self.language, self.offset, spans)
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,26 @@ class Unit:
             right += [piece.part(stop, len(piece))] if stop < len(piece) else []
             tokens -= stop
         return Unit(tuple(left)), Unit(tuple(right))
+
+
+def rejoined(units: Iterable[Unit], longest: int) -> Iterator[Unit]:
+    """The units, where pieces of one document that follow each other are made one again, up to `longest` tokens."""
+    waiting: Piece | None = None
+    for unit in units:
+        if waiting is not None and len(unit.pieces) == 1 and waiting.is_followed_by(unit.pieces[0]):
+            *full, rest = cut(waiting.joined(unit.pieces[0]), longest)
+            yield from full
+            (waiting,) = rest.pieces
+            continue
+        if waiting is not None:
+            yield Unit((waiting,))
+            waiting = None
+        if len(unit.pieces) == 1:
+            (waiting,) = unit.pieces
+        else:
+            yield unit
+    if waiting is not None:
+        yield Unit((waiting,))
 
 
 def cut(document: Piece, longest: int) -> Iterator[Unit]:

@@ -15,13 +15,14 @@ from megakor.corpus.operations.regroup_options import CROSS_LINGUAL, MASKS, Regr
 from megakor.corpus.operations.row_counts import RowCounts
 from megakor.corpus.operations.row_sink import RowFormat, RowSink
 from megakor.corpus.operations.row_streams import Rows, rows_of
-from megakor.corpus.operations.shards import Log, Shards, open_shards
+from megakor.corpus.operations.shards import Log, open_shards
 from megakor.corpus.operations.stream import BATCH_TOKENS
 from megakor.corpus.operations.supply import Supply
-from megakor.corpus.operations.transform import LINE_EVERY
-from megakor.corpus.operations.workplace import Output, check_output, publish_shards, workplace
+from megakor.corpus.operations.transform import LINE_EVERY, Transformation, say_finished
+from megakor.corpus.operations.workplace import Output, check_free, check_place, publish_shards, workplace
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ConfigError, DataError
+from megakor.units import counted
 
 REST = ".rest"
 """Rows of a single language that cross-lingual grouping leaves stand in a shard of their own, PREFIX.rest."""
@@ -37,8 +38,8 @@ class Regrouped:
     rest_manifest: Manifest | None
 
 
-def regroup(inputs: Sequence[Path], output: Output, options: RegroupOptions, log: Log) -> Regrouped:
-    """Write the documents of all inputs as rows, each token once.
+def regroup(inputs: Sequence[Path], output: Output, options: RegroupOptions, log: Log) -> Regrouped | None:
+    """Write the documents of all inputs as rows, each token once; None where this very output is there already.
 
     What cross-lingual grouping leaves over, since documents of one language alone remain, goes to PREFIX.rest.
 
@@ -49,14 +50,20 @@ def regroup(inputs: Sequence[Path], output: Output, options: RegroupOptions, log
     """
     options.validate()
     rest = replace(output, prefix=shard_file(output.prefix, REST))
-    check_output(output, inputs)
-    check_output(rest, inputs)
+    for part in (output, rest):
+        check_place(part, inputs)
     shards = open_shards(inputs, log)
     _check_pad(options.pad_id, shards.origin, shards.dtype)
     prefixes = (output.prefix, rest.prefix)
+    transformation = Transformation("regroup", asdict(options), shards, shards.origin)
+    if not output.overwrite and _is_finished(transformation, prefixes):
+        say_finished(output.prefix, log)
+        return None
+    for part in (output, rest):
+        check_free(part)
     with workplace(output.prefix) as directory, ExitStack() as stack:
         wanted, left = (
-            stack.enter_context(_sink(directory / prefix.name, shards, options, whole))
+            stack.enter_context(_sink(directory / prefix.name, transformation, options, whole))
             for prefix, whole in zip(prefixes, (options.mode == CROSS_LINGUAL, False), strict=True)
         )
         supply = Supply(shards, min(BATCH_TOKENS, options.window_tokens), MASKS[options.loss_off])
@@ -83,9 +90,16 @@ def _timed(rows: Rows, tokens: int, log: Log) -> Rows:
             log(f"{done:,} of {tokens:,} tokens are in rows")
 
 
-def _sink(prefix: Path, shards: Shards, options: RegroupOptions, whole: bool) -> RowSink:
-    operation = {"name": "regroup", "options": asdict(options), "inputs": shards.inputs()}
-    return RowSink(prefix, shards.dtype, shards.origin, operation, RowFormat(options.row_tokens, options.pad_id, whole))
+def _is_finished(transformation: Transformation, prefixes: tuple[Path, Path]) -> bool:
+    """Whether the rows and what they leave over are there, with every token."""
+    manifests = [transformation.finished(prefix) for prefix in prefixes]
+    tokens = sum(manifest.tokens for manifest in manifests if manifest)
+    return manifests[0] is not None and tokens == transformation.shards.tokens
+
+
+def _sink(prefix: Path, transformation: Transformation, options: RegroupOptions, whole: bool) -> RowSink:
+    shards, rows = transformation.shards, RowFormat(options.row_tokens, options.pad_id, whole)
+    return RowSink(prefix, shards.dtype, shards.origin, transformation.history(), rows)
 
 
 def _check_pad(pad_id: int, origin: Manifest | None, dtype: np.dtype) -> None:
@@ -97,8 +111,9 @@ def _check_pad(pad_id: int, origin: Manifest | None, dtype: np.dtype) -> None:
 def _say(done: Regrouped, prefixes: tuple[Path, Path], options: RegroupOptions, log: Log) -> None:
     rows, rest = done.rows, done.rest
     log(
-        f"{prefixes[0]}: {rows.rows:,} rows of {options.row_tokens:,} tokens with {sum(rows.documents.values()):,} "
-        f"documents; {rows.fill:.2%} are tokens, the rest is padding; documents are cut in {rows.continued:,} places"
+        f"{prefixes[0]}: {counted(rows.rows, 'row')} of {options.row_tokens:,} tokens with "
+        f"{counted(sum(rows.documents.values()), 'document')}; {rows.fill:.2%} are tokens, the rest is padding; "
+        f"documents are cut in {counted(rows.continued, 'place')}"
     )
     if options.mode == CROSS_LINGUAL:
         crossings = rows.crossings / max(1, rows.neighbours)
@@ -109,6 +124,13 @@ def _say(done: Regrouped, prefixes: tuple[Path, Path], options: RegroupOptions, 
     if rest.rows:
         languages = ", ".join(f"{count:,} {name}" for name, count in sorted(rest.documents.items()))
         log(
-            f"{prefixes[1]}: {rest.rows:,} rows of one language with the documents that are left ({languages}); "
-            "--alpha 1 and a smaller --rho leave fewer"
+            f"{prefixes[1]}: {counted(rest.rows, 'row')} of one language with the documents that are left "
+            f"({languages}); {rest.fill:.2%} are tokens{_advice(options)}"
         )
+
+
+def _advice(options: RegroupOptions) -> str:
+    """What would leave fewer documents over, as far as it is not so already."""
+    sampling = options.sampling
+    ways = [*(["--alpha 1"] if sampling.alpha < 1 else []), *(["a smaller --rho"] if sampling.rho > 0 else [])]
+    return f"; {' or '.join(ways)} may leave fewer" if ways else ""

@@ -50,7 +50,7 @@ def _cross_lingual(supply: Supply, options: RegroupOptions, log: Log) -> Rows:
     parallel = None
     if options.pair_field is not None:
         parallel = ParallelDocuments.find(supply, options.pair_field, options.row_tokens, options.seed)
-        log(f"{len(parallel.starts) - 1:,} groups of parallel documents")
+        log(parallel.summary())
     window = max(options.row_tokens, options.window_tokens // len(languages))
     shelves = {
         language: Shelf(_units(supply, language, options.longest, parallel), window) for language in sorted(languages)

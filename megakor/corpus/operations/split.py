@@ -17,10 +17,11 @@ from megakor.corpus.operations.parts import ByRange, ByValue, Parts
 from megakor.corpus.operations.shards import Log, Shards, open_shards
 from megakor.corpus.operations.sink import DocumentSink
 from megakor.corpus.operations.stream import one_batch
-from megakor.corpus.operations.transform import Transformation
-from megakor.corpus.operations.workplace import Output, check_output, publish_shards, workplace
+from megakor.corpus.operations.transform import Transformation, say_finished
+from megakor.corpus.operations.workplace import Output, check_free, check_place, publish_shards, workplace
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ConfigError
+from megakor.units import counted
 
 MOST_OUTPUTS = 250
 """Each output has three open files."""
@@ -54,13 +55,22 @@ def split_documents(
     shards = open_shards(inputs, log)
     names = _all_names(shards, options)
     prefixes = {name: part_prefix(output.prefix, name) for name in names}
-    for prefix in prefixes.values():
-        check_output(replace(output, prefix=prefix), inputs)
+    outputs = {name: replace(output, prefix=prefix) for name, prefix in prefixes.items()}
+    for part in outputs.values():
+        check_place(part, inputs)
+    transformations = {name: _part(shards, options, name) for name in names}
+    done = {name: transformations[name].finished(prefix) for name, prefix in prefixes.items()}
+    if all(done.values()) and not output.overwrite:
+        for prefix in prefixes.values():
+            say_finished(prefix, log)
+        return done
+    for name, part in outputs.items():
+        check_free(replace(part, overwrite=part.overwrite or done[name] is not None))
     with workplace(output.prefix) as directory:
-        manifests, sizes = _write(shards, options, directory, prefixes)
+        manifests, sizes = _write(transformations, options, directory, prefixes)
         publish_shards(directory, list(prefixes.values()))
     for name, prefix in prefixes.items():
-        log(f"{prefix}: {sizes[name]:,} of {shards.documents:,} documents")
+        log(f"{prefix}: {counted(sizes[name], 'document')} from {shards.documents:,}")
     return manifests
 
 
@@ -71,16 +81,20 @@ def part_prefix(prefix: Path, name: str) -> Path:
     return shard_file(prefix, f"_{name}")
 
 
+def _part(shards: Shards, options: SplitOptions, name: str) -> Transformation:
+    return Transformation("split", {**asdict(options), "part": name}, shards, shards.origin)
+
+
 def _write(
-    shards: Shards, options: SplitOptions, directory: Path, prefixes: dict[str, Path]
+    transformations: dict[str, Transformation], options: SplitOptions, directory: Path, prefixes: dict[str, Path]
 ) -> tuple[dict[str, Manifest | None], dict[str, int]]:
     """All parts, whole in the workplace: their manifests and numbers of documents."""
     parts = options.parts()
+    shards = next(iter(transformations.values())).shards
     with ExitStack() as stack:
         sinks = {}
         for name, prefix in prefixes.items():
-            described = {**asdict(options), "part": name}
-            operation = Transformation("split", described, shards, shards.origin).history()
+            operation = transformations[name].history()
             sink = DocumentSink(directory, prefix.name, shards.dtype, shards.schema, shards.origin, operation)
             sinks[name] = stack.enter_context(sink)
         for batch in shards.read():

@@ -51,23 +51,30 @@ def workplace(output: Path) -> Iterator[Path]:
         lock.close()
 
 
-def check_output(output: Output, inputs: Sequence[Path]) -> None:
-    """Refuse an output that would hide or destroy something.
-
-    Raises:
-        ConfigError: it is there already and may not be replaced, it is an input, a build of it is unfinished, or an
-            older validation shard would stand beside it.
-    """
+def check_place(output: Output, inputs: Sequence[Path]) -> None:
+    """Refuse an output that is an input, or that an unfinished build is going to write. Raises ConfigError."""
     prefix = output.prefix
     if any(prefix.resolve() == path.resolve() for path in inputs):
         raise ConfigError(f"{prefix} is an input too; give another output.")
     if shard_file(prefix, ".work").exists():
         raise ConfigError(f"{prefix}.work: a build of this shard is not finished; finish it or give another output.")
+
+
+def check_free(output: Output) -> None:
+    """Refuse an output that would hide or destroy something.
+
+    Raises:
+        ConfigError: it is there already and may not be replaced, or an older validation shard would stand beside it.
+    """
+    prefix = output.prefix
     there = [path for suffix in SHARD_SUFFIXES if (path := shard_file(prefix, suffix)).exists()]
     # A killed process that was moving files out of its workplace leaves tokens without an index: no shard of anybody.
     torn = shard_file(prefix, SUFFIX).exists() and not shard_file(prefix, _INDEX).exists()
     if there and not (output.overwrite or torn):
-        raise ConfigError(f"{there[-1]} exists; give another output, or --overwrite to replace the shard.")
+        raise ConfigError(
+            f"{there[-1]} exists, and this command made nothing of the kind from these inputs; give another output, or "
+            "--overwrite to replace the shard."
+        )
     validation = shard_file(prefix, VALIDATION_SUFFIX + ".idx")
     if validation.exists() and not output.with_validation:
         raise ConfigError(

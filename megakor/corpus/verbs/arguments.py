@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from megakor.config.quantities import parse_tokens
 from megakor.corpus.inspection.prefixes import named_shards
 from megakor.corpus.manifest import VALIDATION_SUFFIX
 from megakor.corpus.operations.workplace import Output
@@ -49,6 +50,14 @@ def parser_of(verb: str, description: str, example: str) -> argparse.ArgumentPar
     return parser
 
 
+def token_count(text: str) -> int:
+    """An amount of tokens as in a config: 4096, 4Ki, 1M; for argparse."""
+    try:
+        return parse_tokens(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def add_memory(parser: argparse.ArgumentParser) -> None:
     """`--memory MB`; `memory_bytes` reads it."""
     parser.add_argument("--memory", type=int, default=1024, metavar="MB", help="to work in, about (default: 1024)")
@@ -70,11 +79,16 @@ def carry_out(given: argparse.Namespace, operation: Operation) -> int:
         if not validation:
             raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")
         operation(validation, Output(shard_file(to, VALIDATION_SUFFIX), given.overwrite))
-    else:
-        for path in validation:
-            log(f"{path} stays as it is (--with-validation does the same to it)")
     operation(inputs, Output(to, given.overwrite, given.with_validation))
+    if validation and not given.with_validation:
+        log(_without_validation(to, given.verb))
     return ExitCode.DONE
+
+
+def _without_validation(output: Path, verb: str) -> str:
+    if verb == "split":
+        return f"the parts {output}_... get no validation shards (--with-validation makes them)"
+    return f"{output} gets no validation shard (--with-validation makes one)"
 
 
 def _only_output(given: argparse.Namespace) -> Path:

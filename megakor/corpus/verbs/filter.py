@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from megakor.corpus.operations.filter import FilterOptions, filter_documents
-from megakor.corpus.verbs.arguments import carry_out, log, parser_of
+from megakor.corpus.verbs.arguments import carry_out, log, parser_of, token_count
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,8 +22,8 @@ def main(arguments: Sequence[str]) -> int:
         help="over the fields of the metadata and tokens, the length: and, or, not, == != < <= > >=, in ('a', 'b'), "
         "contains 'a', is null. A comparison with a missing value is false",
     )
-    add("--min-tokens", type=int, metavar="N", help="shortest document, with its end-of-document token")
-    add("--max-tokens", type=int, metavar="N", help="longest document")
+    add("--min-tokens", type=token_count, metavar="N", help="shortest document, with its end-of-document token")
+    add("--max-tokens", type=token_count, metavar="N", help="longest document")
     given = parser.parse_args(arguments)
     options = FilterOptions(given.where, given.min_tokens, given.max_tokens)
     return carry_out(given, lambda inputs, output: filter_documents(inputs, output, options, log))

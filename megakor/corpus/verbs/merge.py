@@ -13,7 +13,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = parser_of(
         "merge",
         "Write the documents of shards of one tokenizer as one new shard, with their metadata.",
-        "shards/ko-news shards/ko-web --output shards/ko --interleave",
+        "shards/ko-news shards/ko-web --output shards/ko-all --interleave",
     )
     parser.add_argument(
         "--interleave",

@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from megakor.corpus.manifest import VALIDATION_SUFFIX, read_manifest
+from megakor.corpus.manifest import read_manifest
 from megakor.corpus.operations.crosslingual import LanguageSampling
 from megakor.corpus.operations.regroup import regroup
 from megakor.corpus.operations.regroup_options import BEST_FIT, CROSS_LINGUAL, MASKS, RegroupOptions
 from megakor.corpus.operations.workplace import Output
-from megakor.corpus.shard_writer import shard_file
 from megakor.corpus.tokenizer import PADDING, Tokenizer
-from megakor.errors import ConfigError, ExitCode
+from megakor.corpus.verbs.arguments import carry_out, log, parser_of, token_count
+from megakor.errors import ConfigError
+
+_CROSS_LINGUAL_ONLY = ("alpha", "beta", "rho", "longest_document", "pair_field")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Regroup shards."""
+    """Regroup shards. Raises MegakorError."""
     given = _parser().parse_args(arguments)
-    options = RegroupOptions(
-        row_tokens=given.row_tokens,
-        mode=given.mode,
-        pad_id=_pad_id(given.pad_id, given.tokenizer, given.shards),
-        seed=given.seed,
-        window_tokens=given.window_tokens,
-        loss_off=given.loss_off,
-        sampling=LanguageSampling(given.alpha, _beta(given.beta), given.rho),
-        longest_document=given.longest_document,
-        pair_field=given.pair_field,
-    )
-    if given.with_validation:  # first, so that a lack of it is found before much work
-        validation = [shard_file(prefix, VALIDATION_SUFFIX) for prefix in given.shards]
-        regroup(validation, Output(shard_file(given.output, VALIDATION_SUFFIX), given.overwrite), options, _log)
-    regroup(given.shards, Output(given.output, given.overwrite, given.with_validation), options, _log)
-    return ExitCode.DONE
+    if given.mode != CROSS_LINGUAL:
+        _refuse_cross_lingual(given)
+    sampling = {"alpha": given.alpha, "beta": _beta(given.beta), "rho": given.rho}
+    sampling = {name: value for name, value in sampling.items() if value is not None}
+
+    def operation(shards: list[Path], output: Output) -> object:
+        options = RegroupOptions(
+            row_tokens=given.row_tokens,
+            mode=given.mode,
+            pad_id=_pad_id(given.pad_id, given.tokenizer, shards),
+            seed=given.seed,
+            window_tokens=given.window_tokens,
+            loss_off=given.loss_off,
+            sampling=LanguageSampling(**sampling),
+            longest_document=given.longest_document,
+            pair_field=given.pair_field,
+        )
+        return regroup(shards, output, options, log)
+
+    return carry_out(given, operation)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="megakor corpus regroup",
-        description="Pack the documents of shards into rows of one length and write them as a new shard, with "
-        "PREFIX.rows.arrow beside it, which says what each row is made of.",
+    parser = parser_of(
+        "regroup",
+        "Pack the documents of shards into rows of one length and write them as a new shard, with PREFIX.rows.arrow "
+        "beside it, which says what each row is made of.",
+        "shards/ko shards/en --output shards/rows --row-tokens 4Ki --tokenizer tok/",
     )
     add = parser.add_argument
-    add("shards", nargs="+", type=Path, metavar="PREFIX", help="paths without .bin and .idx")
-    add("--output", required=True, type=Path, metavar="PREFIX")
-    add("--row-tokens", type=int, default=4096, metavar="N", help="default: 4096")
+    add("--row-tokens", type=token_count, default=4096, metavar="N", help="such as 8192 or 8Ki (default: 4Ki)")
     add(
         "--mode",
         default=BEST_FIT,
@@ -57,34 +61,45 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--tokenizer", type=Path, metavar="DIRECTORY", help=f"rows are filled up with its {PADDING}")
     add("--pad-id", type=int, metavar="ID", help="rows are filled up with this token")
-    add("--seed", type=int, default=1234)
-    add("--window-tokens", type=int, default=16 << 20, metavar="N", help="documents looked at together (default: 16M)")
+    add("--seed", type=int, default=1234, help="default: 1234")
+    add(
+        "--window-tokens",
+        type=token_count,
+        default=16 << 20,
+        metavar="N",
+        help="documents looked at together (default: 16Mi)",
+    )
     add(
         "--loss-off",
         default="prefix",
         choices=list(MASKS),
         help="text of templates (--prepend, --append of the build) that is not to be predicted (default: prefix)",
     )
-    cross = parser.add_argument_group("cross-lingual rows")
-    add = cross.add_argument
+    _add_cross_lingual(parser)
+    return parser
+
+
+def _add_cross_lingual(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group(f"cross-lingual rows (--mode {CROSS_LINGUAL})").add_argument
     add(
         "--alpha",
         type=float,
-        default=1.0,
         help="the first document of a row is of language l with alpha x its share of the tokens + (1 - alpha) x beta "
         "(default: 1)",
     )
     add("--beta", nargs="+", metavar="LANGUAGE=WEIGHT", help="default: all equal")
-    add("--rho", type=float, default=0.5, help="probability that the next document is of another language (0.5)")
-    add("--longest-document", type=int, metavar="N", help="longer ones are cut (default: 7/8 of a row)")
+    add("--rho", type=float, help="probability that the next document is of another language (default: 0.5)")
+    add("--longest-document", type=token_count, metavar="N", help="longer ones are cut (default: 7/8 of a row)")
     add("--pair-field", metavar="FIELD", help="metadata field whose value parallel documents share")
-    parser.add_argument(
-        "--with-validation",
-        action="store_true",
-        help="make PREFIX.validation of the output from that of each input too",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an output that is there")
-    return parser
+
+
+def _refuse_cross_lingual(given: argparse.Namespace) -> None:
+    """Raises ConfigError for an option that would do nothing."""
+    names = [f"--{name.replace('_', '-')}" for name in _CROSS_LINGUAL_ONLY if getattr(given, name) is not None]
+    if names:
+        raise ConfigError(
+            f"{', '.join(names)}: only for --mode {CROSS_LINGUAL}, and the mode is {given.mode}; leave out one of them."
+        )
 
 
 def _pad_id(given: int | None, tokenizer: Path | None, shards: Sequence[Path]) -> int:
@@ -121,7 +136,3 @@ def _beta(values: Sequence[str] | None) -> dict[str, float] | None:
         except ValueError:
             raise ConfigError(f"--beta {value}: write LANGUAGE=WEIGHT, such as ko=0.5.") from None
     return weights
-
-
-def _log(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str]) -> int:
         "shuffle",
         "Write all documents as one new shard in a random order, which the seed decides. Needs the space of the "
         "documents on the disk twice while it runs.",
-        "shards/ko-news shards/ko-web --output shards/ko --seed 7",
+        "shards/ko-news shards/ko-web --output shards/ko-all --seed 7",
     )
     parser.add_argument("--seed", type=int, default=1234, help="default: 1234")
     add_memory(parser)
