@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import lzma
 import re
 import sys
 from pathlib import Path
@@ -150,3 +151,18 @@ def test_a_file_that_shrinks_after_it_was_listed_is_told(tmp_path: Path) -> None
     path.write_text('{"text": "a"}\n' * 4)
     with pytest.raises(DataError, match="shorter than when the inputs were listed"):
         list(read_portion(portions[1], Fields()))
+
+
+@pytest.mark.parametrize("between", [b"", bytes(4), bytes(4096)])
+def test_every_stream_of_an_xz_file_is_read(tmp_path: Path, between: bytes) -> None:
+    path = tmp_path / "in.jsonl.xz"
+    path.write_bytes(between.join(lzma.compress(b'{"text": "%d"}\n' % number * 3000) for number in range(3)) + between)
+    assert len(read_all(path).texts) == 9000
+
+
+@pytest.mark.parametrize("rest", [b"X", b"X" + lzma.compress(b'{"text": "two"}\n')[1:], lzma.compress(b"x" * 99)[:-5]])
+def test_what_follows_an_xz_stream_is_a_stream_or_an_error(tmp_path: Path, rest: bytes) -> None:
+    path = tmp_path / "in.jsonl.xz"
+    path.write_bytes(lzma.compress(b'{"text": "one"}\n') + rest)
+    with pytest.raises(DataError, match=r"in\.jsonl\.xz"):
+        read_all(path)

@@ -97,13 +97,33 @@ def _line_start(path: str, offset: int, limit: int | None = None) -> int:
 
 def _unpacked(portion: Portion) -> Iterator[Chunk]:
     offset = 0
-    with Path(portion.path).open("rb") as packed, _opened(packed, str(portion.compression)) as unpacked:
-        while data := unpacked.read(CHUNK):
+    with Path(portion.path).open("rb") as packed:
+        for data in _contents(packed, str(portion.compression)):
             yield Chunk(data, offset, packed.tell())
             offset += len(data)
 
 
-def _opened(packed: BinaryIO, compression: str) -> BinaryIO | pa.NativeFile:
+def _contents(packed: BinaryIO, compression: str) -> Iterator[bytes]:
     if compression == "xz":  # unknown to Arrow
-        return lzma.open(packed, "rb")
-    return pa.CompressedInputStream(packed, compression)
+        yield from _xz_contents(packed)
+        return
+    with pa.CompressedInputStream(packed, compression) as unpacked:
+        while data := unpacked.read(CHUNK):
+            yield data
+
+
+def _xz_contents(packed: BinaryIO) -> Iterator[bytes]:
+    """Streams one after another, with zeros between them. `lzma.open` would take a damaged second one for its end."""
+    decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+    while data := packed.read(CHUNK):
+        while data or not decoder.needs_input:
+            if decoder.eof:
+                data = data.lstrip(b"\0")
+                if not data:
+                    break
+                decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+            if unpacked := decoder.decompress(data, CHUNK):
+                yield unpacked
+            data = decoder.unused_data if decoder.eof else b""
+    if not decoder.eof:
+        raise EOFError("the file ends in the middle of a stream")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from megakor.corpus.inputs.chunks import Chunk, plain_chunks, readable
 from megakor.corpus.inputs.records import Portion
 
-LONGEST_LINE = 256 << 20
+LONGEST_LINE = 32 << 20
 """A longer line, in bytes without its end, is a problem: nothing that long is a document, and it fills the memory."""
 _COUNTED_UP_TO = 8 << 30
 """Line numbers further on in a file would take longer to count than the message is worth; they give the byte."""
