@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,21 @@ def test_a_compressed_file_is_one_portion_and_never_empty(tmp_path: Path) -> Non
     (tmp_path / "b.jsonl.gz").touch()
     with pytest.raises(DataError, match=r"b\.jsonl\.gz: empty: not a whole gzip file"):
         cut(0, list_inputs([tmp_path / "b.jsonl.gz"])[0], 1)
+
+
+@pytest.mark.parametrize("pattern", ["", "  ", "data/***.jsonl"])
+def test_an_empty_name_and_a_wrong_glob_are_refused(pattern: str) -> None:
+    with pytest.raises(DataError):
+        list_inputs([pattern])
+
+
+def test_a_directory_that_a_glob_cannot_enter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+
+    def walk(top: Path, onerror: Callable[[OSError], None]) -> list[object]:
+        onerror(PermissionError(13, "Permission denied", str(tmp_path / "secret")))
+        return []
+
+    monkeypatch.setattr("os.walk", walk)  # the tests may run as root, whom nothing stops
+    with pytest.raises(DataError, match=r"secret: cannot be read: Permission denied"):
+        list_inputs([str(tmp_path / "**" / "*.jsonl")])

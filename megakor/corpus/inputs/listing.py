@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -44,6 +45,8 @@ def _named_by(pattern: str, log: Log) -> Iterator[InputFile]:
     if pattern.startswith(DATASET_PREFIX):
         yield InputFile(pattern, DATASET, None, 0)
         return
+    if not pattern.strip():
+        raise DataError("an empty name among the inputs: is a variable of the shell unset?")
     path = Path(pattern)
     paths = [path] if path.exists() else _matches(path)
     if not paths:
@@ -79,9 +82,24 @@ def _matches(pattern: Path) -> list[Path]:
     if not _WILDCARDS & set(str(pattern)):
         return []
     fixed = next((parent for parent in pattern.parents if not _WILDCARDS & set(str(parent))), Path())
-    matches = sorted(fixed.glob(str(pattern.relative_to(fixed))))
+    try:
+        matches = sorted(fixed.glob(str(pattern.relative_to(fixed))))
+    except ValueError as error:
+        raise DataError(f"{pattern}: not a glob ({error}).") from error
+    if "**" in pattern.parts:
+        _refuse_unreadable(fixed)
     files = [path for path in matches if not path.is_dir()]
     return files or matches
+
+
+def _refuse_unreadable(directory: Path) -> None:
+    """Raises OSError for a directory below that cannot be entered: a glob would pass over it without a word."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for _ in os.walk(directory, onerror=refuse):
+        pass
 
 
 def _in_directory(directory: Path, left_out: Counter[str], log: Log) -> list[InputFile]:
