@@ -61,6 +61,7 @@ def compare(state: dict[str, Any], stream: TokenStream) -> Difference:
         "global batch": (f"{state['global_batch_tokens']:,} tokens", f"{schedule.full_batch_at(tokens):,} tokens"),
         "phase": (past.name if past else phase.name, phase.name),
         "sequence length": (str((past or phase).sequence_length), str(phase.sequence_length)),
+        **_row_settings(past, phase),
         **_mixture_settings(past, stream, phase),
     }
     weights_before, weights_after = past.shares(tokens, tokens + 1) if past else {}, phase.shares(tokens, tokens + 1)
@@ -71,6 +72,15 @@ def compare(state: dict[str, Any], stream: TokenStream) -> Difference:
         cap = _cap(source.epochs)
         settings[f"cap of {source.name}"] = (_cap(kept["epochs"]) if kept else cap, cap)
     return Difference(tokens, settings, tuple(_events(state, stream)))
+
+
+def _row_settings(past: PastPhase | None, phase: PhaseSpan) -> dict[str, tuple[str, str]]:
+    """How rows are read, where that changes."""
+    if past is None or past.mask is None or past.loss_mask_tokens is None:
+        return {}
+    tokens = [", ".join(sorted(tokens)) or "none" for tokens in (past.loss_mask_tokens, phase.loss_mask_tokens)]
+    pairs = {"mask": (past.mask, phase.mask), "tokens without loss": (tokens[0], tokens[1])}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def _mixture_settings(past: PastPhase | None, stream: TokenStream, phase: PhaseSpan) -> dict[str, tuple[str, str]]:

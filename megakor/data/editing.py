@@ -6,7 +6,7 @@ the budget and the batch size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -90,6 +90,10 @@ def _about_ramps(past: PastPhase) -> str:
 def _edit_of_the_past(past: PastPhase, span: PhaseSpan, stop: int, ids: Mapping[str, str]) -> str | None:
     if past.sequence_length != span.sequence_length:
         return f"the sequence length changes from {past.sequence_length:,} to {span.sequence_length:,}"
+    if past.mask not in (None, span.mask):
+        return f"the mask changes from {past.mask} to {span.mask}"
+    if past.loss_mask_tokens is not None and {*past.loss_mask_tokens} != {*span.loss_mask_tokens}:
+        return f"loss_mask_tokens change from {_listed(past.loss_mask_tokens)} to {_listed(span.loss_mask_tokens)}"
     first, last = max(past.first, span.start), min(stop, max(span.stop, past.first + 1))
     parts = _COMPARED if past.ramp or span.ramp else 1
     edges = sorted({first + (last - first) * part // parts for part in range(parts + 1)})
@@ -100,6 +104,10 @@ def _edit_of_the_past(past: PastPhase, span: PhaseSpan, stop: int, ids: Mapping[
         return None
     _, words, at = max(faults)
     return words if parts == 1 else f"{words} at token {at:,}"
+
+
+def _listed(tokens: Sequence[str]) -> str:
+    return ", ".join(tokens) or "none"
 
 
 def _edit_of_shares(

@@ -28,6 +28,9 @@ class PastPhase:
     rule: dict[str, Any] | None = None
     replayed: tuple[str, ...] = ()
     read: dict[str, int] = field(default_factory=dict)
+    mask: str | None = None
+    """None in checkpoints of runs that did not write it down."""
+    loss_mask_tokens: tuple[str, ...] | None = None
 
     def shares(self, start: int, stop: int) -> dict[str, float]:
         """Mean share of each source over tokens [start, stop) of the run, as it was scheduled."""
@@ -35,13 +38,15 @@ class PastPhase:
 
     def as_schedule(self) -> tuple[object, ...]:
         """What makes batches alike."""
-        return (self.name, self.weights, self.sequence_length, self.ramp, self.rule, self.replayed)
+        mixture = (self.weights, self.ramp, self.rule, self.replayed)
+        return (self.name, self.sequence_length, self.mask, self.loss_mask_tokens, *mixture)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; what a plain phase has not is left out."""
         fields = asdict(self) | {
             "ramp": self.ramp.describe() if self.ramp else None,
             "replayed": list(self.replayed) or None,
+            "loss_mask_tokens": None if self.loss_mask_tokens is None else list(self.loss_mask_tokens),
         }
         return {key: value for key, value in fields.items() if value is not None}
 
@@ -49,7 +54,9 @@ class PastPhase:
     def from_json(cls, fields: Mapping[str, Any]) -> PastPhase:
         """The way back from `to_json`."""
         ramp = Ramp.from_description(fields["ramp"]) if "ramp" in fields else None
-        return cls(**{**fields, "ramp": ramp, "replayed": tuple(fields.get("replayed", ()))})
+        unlearnt = tuple(fields["loss_mask_tokens"]) if "loss_mask_tokens" in fields else None
+        replayed = tuple(fields.get("replayed", ()))
+        return cls(**{**fields, "ramp": ramp, "replayed": replayed, "loss_mask_tokens": unlearnt})
 
 
 @dataclass
@@ -108,5 +115,15 @@ def _as_past(start: int, phase: PhaseSpan, ids: Mapping[str, str]) -> PastPhase:
     ramp = replace(phase.ramp, end=renamed(phase.ramp.end)) if phase.ramp else None
     replayed = tuple(ids[name] for name in phase.replayed)
     rule = dict(phase.rule) if phase.rule else None
-    weights = renamed(phase.weights)
-    return PastPhase(phase.name, start, start, weights, phase.sequence_length, ramp, rule, replayed)
+    return PastPhase(
+        phase.name,
+        start,
+        start,
+        renamed(phase.weights),
+        phase.sequence_length,
+        ramp,
+        rule,
+        replayed,
+        mask=phase.mask,
+        loss_mask_tokens=phase.loss_mask_tokens,
+    )

@@ -70,6 +70,43 @@ def test_the_future_can_be_edited_from_the_next_batch_on() -> None:
     assert "global batch" not in difference.changed
 
 
+@pytest.mark.parametrize(
+    ("settings", "edit", "said"),
+    [
+        ({"mask": "none"}, r"the mask changes from document to none", ("mask", ("document", "none"))),
+        (
+            {"loss_mask_tokens": ["<think>"]},
+            r"loss_mask_tokens change from none to <think>",
+            ("tokens without loss", ("none", "<think>")),
+        ),
+    ],
+)
+def test_how_rows_are_read_changes_in_a_phase_of_its_own_and_not_in_the_past(
+    settings: dict[str, Any], edit: str, said: tuple[str, tuple[str, str]]
+) -> None:
+    stream = run(MAIN)
+    weights = MAIN[0].weights
+    with pytest.raises(ConfigError, match=f"{edit}.*phase of its own that begins at token 768"):
+        resumed(stream, two_sources(), [PhaseConfig("main", None, weights, **settings)])
+    kept = PhaseConfig("main", stream.tokens_consumed, weights)
+    again, difference = resumed(stream, two_sources(), [kept, PhaseConfig("then", None, weights, **settings)])
+    assert said in difference.changed.items()
+    assert again.next_batch().rows == stream.next_batch().rows, "the order is another matter"
+    quiet, _ = resumed(again, two_sources(), [kept, PhaseConfig("then", None, weights, **settings)])
+    assert [past.name for past in quiet.history.phases] == ["main", "then"]
+
+
+def test_a_checkpoint_that_says_nothing_about_masks_takes_those_of_the_config() -> None:
+    stream = run(MAIN)
+    state = json_state(stream)
+    for past in state["history"]:
+        del past["mask"], past["loss_mask_tokens"]
+    phases = [PhaseConfig("main", None, MAIN[0].weights, mask="none")]
+    again, difference = resume(state, two_sources(), schedule_of(two_sources(), phases), 2)
+    assert "mask" not in difference.settings
+    assert again.next_batch().rows == stream.next_batch().rows
+
+
 def test_renaming_a_phase_is_no_edit() -> None:
     resumed(run(MAIN), two_sources(), [PhaseConfig("renamed", None, {"ko": 0.5, "en": 0.5})])
 
