@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from megakor import __version__
+from megakor.config.quantities import parse_tokens
 from megakor.corpus.verbs import VERBS as CORPUS_VERBS
 from megakor.corpus.verbs import run as run_corpus_verb
 from megakor.errors import ConfigError, ExitCode, MegakorError, report
@@ -66,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("run", type=Path, help="run directory")
     verb.add_argument("--json", action="store_true", help="for programs")
     verb.set_defaults(verb=_ledger)
+
+    verb = verbs.add_parser("gap", help="how far scores fell at the start of continued training, and their recovery")
+    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories")
+    verb.add_argument("--from", dest="start", type=_tokens, metavar="TOKENS", help="measure from here on")
+    verb.add_argument("--plot", type=Path, metavar="FILE", help="draw all runs side by side (.png, .svg, .pdf)")
+    verb.add_argument("--json", action="store_true", help="for programs")
+    verb.set_defaults(verb=_gap)
 
     verb = verbs.add_parser("generate", help="continue a text with the newest checkpoint of a run")
     verb.add_argument("run", type=Path, help="run directory")
@@ -140,6 +148,25 @@ def _ledger(options: argparse.Namespace) -> int:
     from megakor.data.statement import ledger_report
 
     print(ledger_report(options.run, options.json))
+    return ExitCode.DONE
+
+
+def _tokens(text: str) -> int:
+    try:
+        return parse_tokens(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _gap(options: argparse.Namespace) -> int:
+    from megakor.report.gap import gap_json, gap_table, read_gaps
+
+    runs = [read_gaps(run, options.start) for run in options.runs]
+    print(gap_json(runs) if options.json else gap_table(runs))
+    if options.plot is not None:
+        from megakor.report.gap_plot import plot_gaps
+
+        plot_gaps(runs, options.plot)
     return ExitCode.DONE
 
 

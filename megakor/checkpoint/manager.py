@@ -17,7 +17,7 @@ import megakor
 from megakor.checkpoint.listing import Checkpoint, Verify, checkpoint_name
 from megakor.checkpoint.load import load_state
 from megakor.checkpoint.manifest import Manifest, check_model
-from megakor.checkpoint.newest import Choice, find_newest
+from megakor.checkpoint.newest import Choice, find_at, find_newest
 from megakor.checkpoint.plan import ShardedState, plan_save
 from megakor.checkpoint.publish import abandon, complete, prepare, tidy
 from megakor.checkpoint.ranks import Ranks
@@ -86,6 +86,7 @@ class CheckpointManager:
         self._whole: set[int] = set()
         """Tokens of checkpoints on the line of this run that were saved or verified by this manager."""
         self._damaged: set[Path] = set()
+        self._pinned: int | None = None
 
     def save(
         self,
@@ -170,6 +171,17 @@ class CheckpointManager:
         self._whole = {tokens for tokens in self._whole if tokens <= checkpoint.tokens}
         return load_state(checkpoint, template, self._ranks)
 
+    def pin(self, tokens: int) -> None:
+        """Keep the checkpoint at these tokens for as long as no other one is pinned."""
+        self._pinned = tokens
+
+    def load_pinned(self, template: ShardedState) -> dict[str, Any] | None:
+        """What `load` gives, of the pinned checkpoint, without going on from there; None where it is gone or
+        damaged."""
+        assert self._pinned is not None, "nothing is pinned"
+        checkpoint = find_at(self.directory, self._pinned, self._ranks, self.policy.verify)
+        return None if checkpoint is None else load_state(checkpoint, template, self._ranks)
+
     def _manifest(self, step: int, tokens: int, final: bool) -> Manifest:
         return Manifest(
             step=step,
@@ -201,5 +213,5 @@ class CheckpointManager:
 
     def _complete(self, pending: _Pending, parts: list[Written]) -> Checkpoint:
         checkpoint = complete(pending.path, pending.manifest, parts, pending.metadata, pending.json_state)
-        tidy(checkpoint.path, self.policy.keep, self.policy.keep_every, self._damaged)
+        tidy(checkpoint.path, self.policy.keep, self.policy.keep_every, self._damaged, self._pinned)
         return checkpoint

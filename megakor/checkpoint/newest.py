@@ -13,6 +13,7 @@ from megakor.checkpoint.listing import (
     Checkpoint,
     Verify,
     checkpoint_directories,
+    checkpoint_name,
     compare_files,
     foreign_files,
     open_checkpoint,
@@ -68,6 +69,15 @@ def find_newest(
             "Restore one from a copy, or start again with another run.dir."
         )
     return None
+
+
+def find_at(directory: Path, tokens: int, ranks: Ranks, verify: Verify) -> Checkpoint | None:
+    """The checkpoint at these tokens, if it is there and whole. Collective."""
+    path = directory / checkpoint_name(tokens)
+    opened = ranks.first(f"Opening {path}", partial(_open, path))
+    if isinstance(opened, str) or _damage(opened, ranks, verify):
+        return None
+    return opened
 
 
 def shares(files: tuple[FileRecord, ...], ranks: int) -> list[list[FileRecord]]:

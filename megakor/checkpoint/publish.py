@@ -60,7 +60,7 @@ def abandon(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def tidy(newest: Path, keep: int, keep_every: int | None, damaged: Collection[Path]) -> None:
+def tidy(newest: Path, keep: int, keep_every: int | None, damaged: Collection[Path], pinned: int | None = None) -> None:
     """Set aside damaged checkpoints and those of a future that the run has left; then keep what is to be kept.
 
     A failure is logged and no more: the new checkpoint is whole.
@@ -70,7 +70,7 @@ def tidy(newest: Path, keep: int, keep_every: int | None, damaged: Collection[Pa
         for path in checkpoint_directories(directory):
             if path != newest and (path in damaged or (tokens_of(path) or 0) > (tokens_of(newest) or 0)):
                 set_aside(path)
-        for path in apply_retention(directory, keep, keep_every):
+        for path in apply_retention(directory, keep, keep_every, pinned):
             log.info("Checkpoint %s is no longer kept and was removed.", path.name)
     except OSError as error:
         log.warning("Old checkpoints in %s could not be removed: %s", directory, error)

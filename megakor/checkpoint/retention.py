@@ -13,22 +13,23 @@ from megakor.storage import sync_directory
 SET_ASIDE = "manifest.set-aside.json"
 
 
-def expired(tokens: Sequence[int], keep: int, keep_every: int | None) -> list[int]:
+def expired(tokens: Sequence[int], keep: int, keep_every: int | None, pinned: int | None = None) -> list[int]:
     """Of checkpoints at these token counts, those that may go, oldest first.
 
-    The newest `keep` stay (0: all of them), and so does the first checkpoint at or after each multiple of `keep_every`.
+    The newest `keep` stay (0: all of them), and so does the first checkpoint at or after each multiple of `keep_every`,
+    and the one at `pinned` tokens.
     """
     ordered = sorted(set(tokens))
     if keep == 0:
         return []
-    stay = {*ordered[-keep:], *(_milestones(ordered, keep_every) if keep_every else ())}
+    stay = {*ordered[-keep:], *(_milestones(ordered, keep_every) if keep_every else ()), pinned}
     return [count for count in ordered if count not in stay]
 
 
-def apply_retention(directory: Path, keep: int, keep_every: int | None) -> list[Path]:
+def apply_retention(directory: Path, keep: int, keep_every: int | None, pinned: int | None = None) -> list[Path]:
     """Delete expired checkpoints and return their paths. Raises OSError."""
     by_tokens = {tokens_of(path) or 0: path for path in checkpoint_directories(directory)}
-    gone = [by_tokens[tokens] for tokens in expired(list(by_tokens), keep, keep_every)]
+    gone = [by_tokens[tokens] for tokens in expired(list(by_tokens), keep, keep_every, pinned)]
     for path in gone:
         delete_checkpoint(path)
     return gone

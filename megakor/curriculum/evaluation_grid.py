@@ -50,6 +50,11 @@ class EvaluationGrid:
             stretches.append(_Stretch(span.start, span.stop, origin, grid.every, points))
         return cls(tuple(stretches))
 
+    def period_at(self, tokens: int) -> int:
+        """What an evaluation at these tokens is measured against is the first one from here on: the start of the newest
+        phase with a grid of its own, else of the run."""
+        return max(stretch.origin for stretch in self.stretches if stretch.start <= max(tokens, 0))
+
     def is_due(self, before: int, after: int) -> bool:
         """Whether a point lies in (before, after] tokens."""
         return any(stretch.holds_one(before, after) for stretch in self.stretches)

@@ -96,6 +96,10 @@ class GapTracker:
             if gap.last_tokens > gap.first_tokens
         ]
 
+    def begin(self) -> None:
+        """Measure from the next evaluation on."""
+        self.gaps = {}
+
     def state_dict(self) -> dict[str, Any]:
         """JSON-able and exact."""
         return {series: gap.to_json() for series, gap in self.gaps.items()}

@@ -14,6 +14,10 @@ from megakor.storage import storage_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+LOSS = "loss (nats per token)"
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,26 @@ def plot_runs(runs: Sequence[Path], output: Path) -> None:
     The ending of `output` chooses the format (.png, .svg, .pdf). Raises ConfigError without matplotlib or for an
     unknown ending, DataError for a run that cannot be read, StorageError when the picture cannot be written.
     """
+    figure = new_figure(12, 4.5)
+    all_curves = [read_curves(run) for run in runs]
+    train_axes, validation_axes = figure.subplots(1, 2, sharey=True)
+    _draw_train(train_axes, all_curves)
+    _draw_validation(validation_axes, all_curves)
+    save_figure(figure, output)
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty picture; sizes in inches. Raises ConfigError without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError("Plots need matplotlib, which is not installed. Run: pip install matplotlib") from error
-    all_curves = [read_curves(run) for run in runs]
-    figure = Figure(figsize=(12, 4.5), layout="constrained")
-    train_axes, validation_axes = figure.subplots(1, 2, sharey=True)
-    _draw_train(train_axes, all_curves)
-    _draw_validation(validation_axes, all_curves)
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, output: Path) -> None:
+    """Write a picture; the ending of `output` chooses the format. Raises ConfigError for an unknown one,
+    StorageError."""
     try:
         with storage_errors(output):
             figure.savefig(output, dpi=150)
@@ -70,10 +85,20 @@ def plot_runs(runs: Sequence[Path], output: Path) -> None:
         raise ConfigError(f"{output}: {error}. Choose another ending for --output.") from error
 
 
+def style_axes(axes: Axes, title: str, score: str) -> None:
+    """What all panels over tokens look like; `score` names the vertical axis."""
+    axes.set_title(title)
+    axes.set_xlabel("tokens")
+    axes.set_ylabel(score)
+    axes.grid(alpha=0.3)
+    if axes.lines:
+        axes.legend()
+
+
 def _draw_train(axes: Axes, all_curves: Sequence[RunCurves]) -> None:
     for curves in all_curves:
         axes.plot(curves.train.tokens, curves.train.losses, linewidth=0.8, label=curves.name)
-    _label(axes, "training")
+    style_axes(axes, "training", LOSS)
 
 
 def _draw_validation(axes: Axes, all_curves: Sequence[RunCurves]) -> None:
@@ -81,16 +106,7 @@ def _draw_validation(axes: Axes, all_curves: Sequence[RunCurves]) -> None:
         for language, curve in curves.validation.items():
             name = language if len(all_curves) == 1 else f"{curves.name}: {language}"
             axes.plot(curve.tokens, curve.losses, marker="o", markersize=3, linewidth=1.2, label=name)
-    _label(axes, "validation")
-
-
-def _label(axes: Axes, title: str) -> None:
-    axes.set_title(title)
-    axes.set_xlabel("tokens")
-    axes.set_ylabel("loss (nats per token)")
-    axes.grid(alpha=0.3)
-    if axes.lines:
-        axes.legend()
+    style_axes(axes, "validation", LOSS)
 
 
 def _train_curve(lines: Sequence[Line]) -> Curve:

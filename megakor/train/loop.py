@@ -49,7 +49,7 @@ def _lock(config: Config) -> TextIO:
 def fit(run: Run) -> None:
     """Train until the budget is spent or the data is."""
     evaluated = run.stream.tokens_consumed
-    if evaluated == 0:
+    if run.measuring.period.start != run.grid.period_at(evaluated):
         evaluate(run)
     while run.stream.tokens_consumed < run.schedule.total_tokens:
         before = run.stream.tokens_consumed
@@ -120,7 +120,11 @@ def train(run: Run, plan: BatchPlan) -> None:
 
 def evaluate(run: Run) -> None:
     """Losses, probes and what else is measured, with the weights as they are."""
-    run.measuring.measure(run.step, run.stream.tokens_consumed)
+    tokens, before = run.stream.tokens_consumed, run.measuring.period
+    run.measuring.measure(run.step, tokens, run.grid.period_at(tokens))
+    if run.config.report.weight_distance and run.measuring.period != before and tokens > 0:
+        run.checkpoints.pin(tokens)  # a resume reads the first weights of the period from it
+        run.save()
 
 
 def _record(run: Run, plan: BatchPlan, result: StepResult, rate: float, seconds: float) -> TrainRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from megakor.config.schema import Config
@@ -16,13 +17,23 @@ from megakor.train.probes import Prober
 from megakor.train.weight_distance import WeightDistance
 
 
+@dataclass(frozen=True)
+class Period:
+    """What evaluations are measured against."""
+
+    start: int | None = None
+    """Where it was to begin, in tokens; None before the first evaluation."""
+    first: int = 0
+    """Tokens of its first evaluation."""
+
+
 class Measuring:
     """Measures an engine and tells a reporter. What it remembers belongs into the checkpoint."""
 
     def __init__(
         self, config: Config, engine: Engine, tokenizer: Tokenizer, reporter: Reporter, distance: WeightDistance | None
     ) -> None:
-        """Collective. `distance` was made when the weights were the first ones; None: they are not compared.
+        """Collective. `distance` knows the weights that the period began with; None: they are not compared.
 
         Raises:
             DataError: validation text or a probe is missing, damaged or of another tokenizer.
@@ -32,26 +43,45 @@ class Measuring:
         self._prober = Prober(config, engine, tokenizer)
         self._distance = distance
         self._gaps = GapTracker(groups_of(config))
+        self.period = Period()
 
-    def measure(self, step: int, tokens: int) -> None:
-        """One evaluation, with the weights as they are. Collective."""
+    def measure(self, step: int, tokens: int, period: int) -> None:
+        """One evaluation, with the weights as they are. Collective.
+
+        Args:
+            period: where the period begins that this evaluation belongs to (`EvaluationGrid.period_at`). The first
+                evaluation of a period also ends the one before.
+        """
         losses = self._evaluator.evaluate(step, tokens)
         self._reporter.validation(*losses)
         probes = self._prober.score(step, tokens)
+        if self.period.start is None:
+            self._begin(period, tokens)
         further: list[Measure] = [*probes]
         if self._distance is not None:
             further.append(self._distance.measure(step, tokens))
-        further += self._gaps.add(tokens, losses, probes)
-        self._reporter.measures(further)
+        gaps = self._gaps.add(tokens, losses, probes)
+        if self.period.start != period:
+            gaps = self._gaps.records(tokens, final=True)
+            self._begin(period, tokens)
+            self._gaps.add(tokens, losses, probes)
+        self._reporter.measures([*further, *gaps])
 
     def conclude(self, tokens: int) -> None:
         """Tell the stability gaps of the run, which ends here."""
         self._reporter.measures(self._gaps.records(tokens, final=True))
 
+    def _begin(self, period: int, tokens: int) -> None:
+        self.period = Period(period, tokens)
+        self._gaps.begin()
+        if self._distance is not None:
+            self._distance.remember()
+
     def state_dict(self) -> dict[str, Any]:
         """What it remembers, as JSON."""
-        return self._gaps.state_dict()
+        return {"period": asdict(self.period), "gaps": self._gaps.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self._gaps.load_state_dict(state)
+        self.period = Period(**state["period"])
+        self._gaps.load_state_dict(state["gaps"])

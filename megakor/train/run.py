@@ -61,7 +61,7 @@ class Run:
             "stream": self.stream.state_dict(),
             "lr": self.learning_rate.at(tokens),
             "model": _without_weights(self.engine.model),
-            "gaps": self.measuring.state_dict(),
+            "measuring": self.measuring.state_dict(),
         }
         self.checkpoints.save(self.step, tokens, sharded_state(self.engine, loading=False), state, final=final)
 
@@ -86,14 +86,15 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         stream = _open_stream(config, tokenizer, saved, rate, topology, model)
         engine = build_engine(config, device, topology, stream.schedule.longest_sequence)
         engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
-        distance = WeightDistance(engine, config.model.layers) if config.report.weight_distance else None
+        distance = _weight_distance(config, engine, checkpoints, saved, reporter)
         if choice is not None and saved is not None:
             loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
             restore_state(engine, loaded, saved["step"])
         ledger = on_first_rank(lambda: LedgerWriter(directory / "ledger.jsonl", stream))
         describe_start(reporter, ledger, stream, config, device, topology)
         measuring = Measuring(config, engine, tokenizer, reporter, distance)
-        measuring.load_state_dict(saved.get("gaps", {}) if saved else {})
+        if saved is not None and "measuring" in saved:
+            measuring.load_state_dict(saved["measuring"])
     except BaseException:
         reporter.close()
         raise
@@ -124,6 +125,31 @@ def _open_stream(
         difference = difference.with_model(saved.get("model", model), _without_weights(now))
         print(difference.text(saved["lr"], rate.at(stream.tokens_consumed)), flush=True)
     return stream
+
+
+def _weight_distance(
+    config: Config,
+    engine: Engine,
+    checkpoints: CheckpointManager,
+    saved: dict[str, Any] | None,
+    reporter: Reporter,
+) -> WeightDistance | None:
+    """With the weights that the present period began with: those that the engine has now, as they were drawn, or those
+    of the checkpoint that was pinned there. The engine holds them afterwards, too."""
+    if not config.report.weight_distance:
+        return None
+    distance = WeightDistance(engine, config.model.layers)
+    first = saved.get("measuring", {}).get("period", {}).get("first", 0) if saved is not None else 0
+    if first:
+        checkpoints.pin(first)
+        loaded = checkpoints.load_pinned(sharded_state(engine, loading=True))
+        if loaded is None:
+            gone = f"the checkpoint at {first:,} tokens is gone, so distances of weights cannot be measured from there"
+            reporter.event("note", text=gone)
+            return None
+        restore_state(engine, loaded, 0)
+        distance.remember()
+    return distance
 
 
 def _without_weights(model: ModelConfig) -> dict[str, Any]:

@@ -37,18 +37,23 @@ class _Kept:
 
 
 class WeightDistance:
-    """Remembers the weights of an engine as they are when it is made, and measures how far they have gone.
+    """Remembers the weights of an engine as they are at one time, and measures how far they have gone since.
 
-    Make it before the run's own checkpoint is loaded: initial weights are the same in every attempt and layout, so the
-    first ones need no place on the disk.
+    When it is made it remembers those that the engine has then: initial weights are the same in every attempt and
+    layout, so they need no place on the disk.
     """
 
     def __init__(self, engine: Engine, layers: int) -> None:
         self._engine = engine
         self._layers = layers
+        self._kept: list[_Kept] = []
+        self.remember()
+
+    def remember(self) -> None:
+        """Measure from the present weights on."""
         self._kept = [
-            _Kept(parameter, layer, _exact_copy(_own_part(parameter, engine.topology)))
-            for parameter, layer in _counted(engine)
+            _Kept(parameter, layer, _exact_copy(_own_part(parameter, self._engine.topology)))
+            for parameter, layer in _counted(self._engine)
         ]
 
     def measure(self, step: int, tokens: int) -> WeightsRecord:

@@ -50,3 +50,8 @@ def test_zero_keeps_all() -> None:
 
 def test_the_only_checkpoint_stays() -> None:
     assert expired([5], 1, 1000) == []
+
+
+def test_a_pinned_checkpoint_stays() -> None:
+    assert expired([1, 2, 3, 4, 5], 2, None, pinned=2) == [1, 3]
+    assert expired([1, 2, 3], 2, None, pinned=9) == [1]

@@ -69,3 +69,9 @@ def test_larger_batches_evaluate_at_the_first_boundary_after_each_point(
     )
     wanted = sorted({-(-point // batch) * batch for point in found(config)})
     assert found(config, batch) == [point for point in wanted if point <= 100]
+
+
+def test_what_is_measured_against_is_the_start_of_the_newest_phase_with_a_grid() -> None:
+    config = config_with(PhaseConfig("one", 30), PhaseConfig("two", 30, evaluation=own(5)), PhaseConfig("three"))
+    grid = EvaluationGrid.compile(config, phases_of(config))
+    assert [grid.period_at(tokens) for tokens in (0, 29, 30, 59, 60, 100)] == [0, 0, 30, 30, 30, 30]

@@ -15,6 +15,7 @@ from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.errors import DivergedError, ExitCode
 from megakor.train import loop
 from megakor.train.engine import StepResult
+from megakor.train.measuring import Period
 
 BATCH = 100
 
@@ -47,7 +48,7 @@ class Story:
             stream=Stream(batches, consumed),
             schedule=SimpleNamespace(total_tokens=budget),
             grid=EvaluationGrid.compile(config, [PhaseSpan(0, "main", 0, budget, {}, 1)]),
-            measuring=SimpleNamespace(conclude=lambda tokens: None),
+            measuring=SimpleNamespace(conclude=lambda tokens: None, period=Period(0 if consumed else None)),
             step=consumed // BATCH,
             reporter=SimpleNamespace(event=lambda name, **_: self.tell(name)),
             checkpoints=SimpleNamespace(poll=lambda: None),

@@ -17,6 +17,7 @@ VERBS = {
     "filter": "keep the documents that fit an expression over their metadata",
     "repeat": "repeat documents by weight",
     "deduplicate": "keep the first of documents with the same tokens",
+    "probe": "multiple-choice questions out of held-out text, for the probes of a run",
     "regroup": "pack documents into rows of one length, by best fit or across languages",
 }
 
