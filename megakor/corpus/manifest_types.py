@@ -18,7 +18,7 @@ def check_types(record: Any) -> None:
 
     True and false are no numbers, and neither is NaN.
     """
-    for name, wanted in _types(type(record)):
+    for name, wanted in _types(record.__class__):
         value = getattr(record, name)
         if not _fits(value, wanted):
             raise TypeError(f"{name} is {shortened(value)}")

@@ -19,6 +19,10 @@ PADDING = "<|pad|>"
 END_NAMES = (END_OF_DOCUMENT, "<|end_of_text|>", "</s>", "<eos>", "[EOS]")
 """Names of the end token in common tokenizers, tried when tokenizer_config.json names none."""
 
+LARGEST_VOCABULARY = 1 << 24
+"""Ids that a tokenizer may have, sixty times the largest vocabularies in use: lists of that length are made, and
+libraries end the process at some larger sizes."""
+
 
 class Tokenizer(ABC):
     """Text <-> token ids. Text that spells a special token is encoded as plain characters, never as that token."""
@@ -53,7 +57,8 @@ class Tokenizer(ABC):
     @property
     @abstractmethod
     def vocabulary_size(self) -> int:
-        """One more than the largest id; ids that stand for nothing count too."""
+        """One more than the largest id; ids that stand for nothing count too. Raises DataError above
+        LARGEST_VOCABULARY."""
 
     @property
     def eod_id(self) -> int:

@@ -44,8 +44,9 @@ def train_tokenizer_command(arguments: Sequence[str] | None = None) -> int:
             special_tokens=tuple(given.special_tokens),
             markers=_markers(given),
             reserved=given.reserved,
+            overwrite=given.overwrite,
         )
-        _log(f"wrote {train_tokenizer(options, _log)}")
+        train_tokenizer(options, _log)
 
     return _run(action)
 
@@ -93,7 +94,7 @@ def _training_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train a byte-level BPE tokenizer on several languages.")
     add = parser.add_argument
     add("--vocab-size", type=int, required=True, help="ids in all, special tokens included")
-    add("--output", type=Path, required=True, metavar="DIRECTORY")
+    add("--output", type=_directory, required=True, metavar="DIRECTORY")
     _add_inputs(parser, megabytes=100.0)
     add("--weights", nargs="+", metavar="LANGUAGE=SHARE", help="shares of the training text; default: equal")
     add("--pieces", default=O200K, choices=FAMILIES, help=f"what merges may not cross; default: {O200K}")
@@ -108,6 +109,7 @@ def _training_parser() -> argparse.ArgumentParser:
         help=f"tokens that text may spell; default: {' '.join(MARKERS)}",
     )
     add("--reserved", type=int, default=0, metavar="N", help="ids kept for later: <|reserved_0|> and so on")
+    add("--overwrite", action="store_true", help="replace another tokenizer of this name")
     return parser
 
 
@@ -132,9 +134,20 @@ def _add_inputs(parser: argparse.ArgumentParser, megabytes: float) -> None:
     add("--input", nargs="+", required=True, metavar=_INPUT, help=_INPUT_HELP)
     add("--max-megabytes", type=float, default=megabytes, help=f"of text, over all languages; default: {megabytes:g}")
     add("--seed", type=int, default=1234, help="of the sample, where there is more text than that")
-    add("--json-key", default="text", help="key or column of the text")
-    add("--text-unit", default="paragraph", choices=("file", "paragraph", "line"), help="a document of a .txt file")
+    add("--json-key", "--json-keys", default="text", metavar="KEY", help="key or column of the text; default: text")
+    add(
+        "--text-unit",
+        default="file",
+        choices=("file", "paragraph", "line"),
+        help="what a document of a .txt file is; default: file",
+    )
     add("--on-error", default="fail", choices=("fail", "skip"), help="what to do about documents that cannot be read")
+
+
+def _directory(name: str) -> Path:
+    if not name:
+        raise argparse.ArgumentTypeError("no name is given; an empty one would be the directory of the shell")
+    return Path(name)
 
 
 def _markers(given: argparse.Namespace) -> tuple[str, ...]:

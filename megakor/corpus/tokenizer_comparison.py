@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from megakor.config.vocabulary import tokenizer_file
 from megakor.corpus.inputs.records import Fields
 from megakor.corpus.tokenizer import Tokenizer
+from megakor.corpus.tokenizer_limits import check_outputs, check_sample
 from megakor.corpus.tokenizer_report import measure, table, with_all
 from megakor.corpus.tokenizer_sample import MEGABYTE, Reading, take_sample
 from megakor.errors import ConfigError
@@ -29,15 +31,16 @@ class ComparisonOptions:
     """Of text, over all languages."""
     seed: int = 1234
     json_key: str = "text"
-    text_unit: str = "paragraph"
+    text_unit: str = "file"
     on_error: str = "fail"
     json_file: Path | None = None
     csv_file: Path | None = None
 
     def validate(self) -> None:
         """Raises ConfigError for options that cannot work."""
-        if self.max_megabytes <= 0:
-            raise ConfigError(f"--max-megabytes {self.max_megabytes}: give a size above 0.")
+        check_sample(self.max_megabytes, self.seed)
+        if self.json_file and self.csv_file and self.json_file.resolve() == self.csv_file.resolve():
+            raise ConfigError(f"--json and --csv: both are {self.json_file}; give two files.")
 
 
 def compare_tokenizers(options: ComparisonOptions) -> list[str]:
@@ -47,6 +50,9 @@ def compare_tokenizers(options: ComparisonOptions) -> list[str]:
     """
     options.validate()
     loaded = {name: Tokenizer.load(path) for name, path in options.tokenizers.items()}
+    files = [tokenizer_file(Path(path)) for path in options.tokenizers.values()]
+    for option, path in (("--json", options.json_file), ("--csv", options.csv_file)):
+        check_outputs(option, [path] if path else [], options.inputs, files)
     texts = _texts(options)
     rows: list[dict[str, Any]] = []
     for name, tokenizer in loaded.items():

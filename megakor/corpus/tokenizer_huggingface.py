@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tokenizers
 
-from megakor.corpus.tokenizer import END_NAMES, Tokenizer, is_fragment, named_end, piece_bytes
+from megakor.corpus.tokenizer import END_NAMES, LARGEST_VOCABULARY, Tokenizer, is_fragment, named_end, piece_bytes
 from megakor.errors import DataError
 
 
@@ -24,7 +24,7 @@ class HuggingFaceTokenizer(Tokenizer):
             raise DataError(f"{file}: not a tokenizer of the Hugging Face tokenizers library ({error}).") from error
         # Without this a document that contains "<|endoftext|>" would end in the middle.
         encoder.encode_special_tokens = True
-        self._encoder = encoder
+        self._file, self._encoder = file, encoder
         end = named_end(file.parent) or next(
             (name for name in END_NAMES if encoder.token_to_id(name) is not None), None
         )
@@ -33,7 +33,13 @@ class HuggingFaceTokenizer(Tokenizer):
     @cached_property
     def vocabulary_size(self) -> int:
         """See `Tokenizer.vocabulary_size`."""
-        return max(self._encoder.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        largest: int = max(self._encoder.get_vocab(with_added_tokens=True).values(), default=-1)
+        if largest >= LARGEST_VOCABULARY:
+            raise DataError(
+                f"{self._file}: it has a token of id {largest:,}; ids end below {LARGEST_VOCABULARY:,}. The file is "
+                "damaged, or its ids are not numbered from 0."
+            )
+        return largest + 1
 
     def token_id(self, token: str) -> int | None:
         """See `Tokenizer.token_id`."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
-from megakor.corpus.tokenizer import END_OF_DOCUMENT, PADDING
+from megakor.corpus.tokenizer import END_OF_DOCUMENT, LARGEST_VOCABULARY, PADDING
+from megakor.corpus.tokenizer_limits import check_names, check_sample
 from megakor.corpus.tokenizer_patterns import DIGITS, FAMILIES, O200K, RUNS, WHITESPACE
 from megakor.errors import ConfigError
 
 MARKERS = ("<think>", "</think>")
 NORMALIZE = ("none", "nfc")
+TOKENIZER, CONFIG, REPORT = "tokenizer.json", "tokenizer_config.json", "tokenizer_report.json"
+"""What is written into the output directory."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class TokenizerOptions:
     """Of text, over all languages."""
     seed: int = 1234
     json_key: str = "text"
-    text_unit: str = "paragraph"
+    text_unit: str = "file"
     """What a document of a .txt file is."""
     on_error: str = "fail"
     pieces: str = O200K
@@ -44,6 +48,8 @@ class TokenizerOptions:
     """Tokens that text may spell: `<think>` in a document is that token."""
     reserved: int = 0
     """Special tokens without a meaning yet, `<|reserved_0|>` and so on."""
+    overwrite: bool = False
+    """Whether another tokenizer may be replaced."""
 
     @property
     def special(self) -> tuple[str, ...]:
@@ -58,8 +64,10 @@ class TokenizerOptions:
 
     def validate(self) -> None:
         """Raises ConfigError for options that cannot work."""
-        if self.reserved < 0:
-            raise ConfigError(f"--reserved {self.reserved}: a number of ids, 0 or more.")
+        if not 0 <= self.reserved <= LARGEST_VOCABULARY:
+            raise ConfigError(f"--reserved {self.reserved}: a number of ids, 0 to {LARGEST_VOCABULARY:,}.")
+        check_names("--special-tokens", self.special_tokens)
+        check_names("--markers", self.markers)
         names = [*self.special, *self.markers]
         if len(set(names)) < len(names) or not all(name.strip() for name in names):
             raise ConfigError(
@@ -69,12 +77,10 @@ class TokenizerOptions:
             raise ConfigError(
                 f"--vocab-size {self.vocabulary_size}: at least {self.smallest} (256 bytes and special tokens)."
             )
-        if self.max_megabytes <= 0:
-            raise ConfigError(f"--max-megabytes {self.max_megabytes}: give a size above 0.")
-        if self.weights is not None and (
-            set(self.weights) != set(self.inputs) or any(weight <= 0 for weight in self.weights.values())
-        ):
-            raise ConfigError(f"--weights must give a share above 0 to each of: {', '.join(self.inputs)}.")
+        if self.vocabulary_size > LARGEST_VOCABULARY:
+            raise ConfigError(f"--vocab-size {self.vocabulary_size}: at most {LARGEST_VOCABULARY:,}.")
+        check_sample(self.max_megabytes, self.seed)
+        self._check_weights()
         for option, value, known in (
             ("--pieces", self.pieces, FAMILIES),
             ("--digits", self.digits, DIGITS),
@@ -83,3 +89,10 @@ class TokenizerOptions:
         ):
             if value not in known:
                 raise ConfigError(f"{option} {value}: choose one of {', '.join(map(str, known))}.")
+
+    def _check_weights(self) -> None:
+        if self.weights is None:
+            return
+        shares = self.weights.values()
+        if set(self.weights) != set(self.inputs) or not (all(share > 0 for share in shares) and isfinite(sum(shares))):
+            raise ConfigError(f"--weights must give a finite share above 0 to each of: {', '.join(self.inputs)}.")

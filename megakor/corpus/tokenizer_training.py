@@ -13,13 +13,13 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from megakor.corpus.inputs.records import Fields
 from megakor.corpus.tokenizer import END_OF_DOCUMENT, PADDING
 from megakor.corpus.tokenizer import Tokenizer as AnyTokenizer
-from megakor.corpus.tokenizer_options import TokenizerOptions
+from megakor.corpus.tokenizer_limits import check_outputs
+from megakor.corpus.tokenizer_options import CONFIG, REPORT, TOKENIZER, TokenizerOptions
 from megakor.corpus.tokenizer_patterns import pieces_pattern
 from megakor.corpus.tokenizer_report import measure, table, with_all
 from megakor.corpus.tokenizer_sample import MEGABYTE, Reading, Sample, take_sample
 from megakor.storage import make_directory, write_text
 
-REPORT = "tokenizer_report.json"
 _HELD_OUT_MEGABYTES = 2.0
 
 
@@ -29,6 +29,8 @@ def train_tokenizer(options: TokenizerOptions, log: Callable[[str], None]) -> Pa
     The shares hold exactly as far as text goes: the scarcest language limits the amount of all. Returns OUTPUT.
     """
     options.validate()
+    files = [options.output / name for name in (TOKENIZER, CONFIG, REPORT)]
+    check_outputs("--output", [options.output, *files], options.inputs)
     make_directory(options.output)
     samples = _balanced_samples(options)
     sizes = ", ".join(f"{name} {sample.training.bytes / MEGABYTE:.2f} MB" for name, sample in samples.items())
@@ -40,8 +42,8 @@ def train_tokenizer(options: TokenizerOptions, log: Callable[[str], None]) -> Pa
     size = encoder.get_vocab_size(with_added_tokens=True)
     if size < options.vocabulary_size:
         log(f"the text yields {size:,} tokens only, fewer than the {options.vocabulary_size:,} asked for")
-    write_text(options.output / "tokenizer_config.json", json.dumps(_transformers_config(options), indent=2) + "\n")
-    write_text(options.output / "tokenizer.json", encoder.to_str(pretty=True) + "\n")
+    write_text(options.output / CONFIG, json.dumps(_transformers_config(options), indent=2) + "\n")
+    write_text(options.output / TOKENIZER, encoder.to_str(pretty=True) + "\n")
     report = _report(options, samples)
     write_text(options.output / REPORT, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     for line in report_lines(report):

@@ -90,3 +90,37 @@ def test_a_comparison_that_cannot_work_says_why(
     monkeypatch.chdir(tmp_path)
     assert compare_tokenizers_command(words) == code
     assert message in capsys.readouterr().err
+
+
+def test_figures_never_replace_each_other_or_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_tokenizer(tmp_path)
+    source = write_jsonl(tmp_path / "en.jsonl", ["It rained."])
+    words = ["--tokenizer", f"a={tmp_path}/tokenizer", "--input", f"en={source}"]
+    assert compare_tokenizers_command([*words, "--json", f"{tmp_path}/x", "--csv", f"{tmp_path}/y/../x"]) == 2
+    assert "give two files" in capsys.readouterr().err
+    for option in ("--json", "--csv"):
+        assert compare_tokenizers_command([*words, option, str(source)]) == 2
+        assert f"{option}: {source} is an input too" in capsys.readouterr().err
+        assert compare_tokenizers_command([*words, option, str(tmp_path / "tokenizer" / "tokenizer.json")]) == 2
+        assert "is an input too" in capsys.readouterr().err
+    assert source.read_text() == '{"text": "It rained."}\n'
+
+
+def test_a_tokenizer_with_an_id_beyond_sense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = make_tokenizer(tmp_path) / "tokenizer.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    vocabulary = content["model"]["vocab"]
+    vocabulary[next(iter(vocabulary))] = 2**31 + 5
+    file.write_text(json.dumps(content), encoding="utf-8")
+    source = write_jsonl(tmp_path / "en.jsonl", ["It rained."])
+    assert compare_tokenizers_command(["--tokenizer", f"a={file}", "--input", f"en={source}"]) == 65
+    assert "it has a token of id 2,147,483,653; ids end below 16,777,216" in capsys.readouterr().err
+
+
+def test_an_output_without_a_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_jsonl(tmp_path / "en.jsonl", small_texts(200))
+    with pytest.raises(SystemExit) as stop:
+        train_tokenizer_command(["--output", "", "--input", "en=en.jsonl", "--vocab-size", "300"])
+    assert stop.value.code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["en.jsonl"]

@@ -194,3 +194,47 @@ def test_options_that_cannot_work_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=word):
             train_tokenizer(options, lambda _: None)
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"weights": {"ko": float("nan")}}, "--weights"),
+        ({"weights": {"ko": float("inf")}}, "--weights"),
+        ({"max_megabytes": float("nan")}, "--max-megabytes nan"),
+        ({"max_megabytes": float("inf")}, "--max-megabytes inf"),
+        ({"seed": 2**300}, "--seed"),
+        ({"seed": -(2**63) - 1}, "--seed"),
+        ({"special_tokens": ("\ud800",)}, "--special-tokens"),
+        ({"markers": ("a\0b",)}, "--markers"),
+        ({"vocabulary_size": 1 << 40}, "--vocab-size"),
+        ({"reserved": 1 << 40}, "--reserved"),
+    ],
+)
+def test_numbers_and_names_beyond_sense_are_refused_in_words(
+    tmp_path: Path, options: dict[str, Any], word: str
+) -> None:
+    inputs = {"ko": [str(write_jsonl(tmp_path / "a.jsonl", small_texts(2)))]}
+    with pytest.raises(ConfigError, match=word) as refused:
+        train_tokenizer(
+            TokenizerOptions(**{"vocabulary_size": 300, **options}, inputs=inputs, output=tmp_path / "t"), print
+        )
+    str(refused.value).encode("utf-8")
+
+
+def test_a_seed_at_either_end_of_what_is_allowed_works(tmp_path: Path) -> None:
+    inputs = {"ko": [str(write_jsonl(tmp_path / "a.jsonl", small_texts(20)))]}
+    for seed in (2**63 - 1, 1 - 2**63):
+        train_tokenizer(TokenizerOptions(inputs, tmp_path / "t", 300, seed=seed), lambda _: None)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "tokenizer_report.json", "text.jsonl"])
+def test_an_input_is_never_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    source = write_jsonl(tmp_path / "in" / name, small_texts(200))
+    before = source.read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    for output in (tmp_path / "in", tmp_path / "link"):
+        with pytest.raises(ConfigError, match=r"--output: .* is an input too"):
+            train_tokenizer(TokenizerOptions({"en": [str(tmp_path / "in")]}, output, 300), lambda _: None)
+    assert [path.name for path in (tmp_path / "in").iterdir()] == [name] and source.read_bytes() == before
