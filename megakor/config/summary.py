@@ -11,7 +11,7 @@ from megakor.config.phases import phases_of, steps_of
 from megakor.config.problems import Problem, render_one
 from megakor.config.quantities import format_tokens, rounded
 from megakor.config.schema import Config, LrConfig
-from megakor.config.summary_phases import mixture_lines, motion_lines, phase_lines
+from megakor.config.summary_phases import mixture_lines, motion_lines, phase_lines, reading_lines
 from megakor.config.vocabulary import vocabulary_size
 
 LABEL_WIDTH = 15
@@ -35,6 +35,7 @@ def summary_text(config: Config, world_size: int | None = None, warnings: list[P
         _section("Evaluation", [_evaluation(config)]),
         _section("Checkpoints", [_checkpoints(config)]),
         ["", *phase_lines(config)],
+        ["", *reading] if (reading := reading_lines(config)) else [],
         ["", *motion] if (motion := motion_lines(config)) else [],
         ["", *mixture_lines(config)],
         ["", *_data_lines(config)],

@@ -41,6 +41,19 @@ def motion_lines(config: Config) -> list[str]:
     return ["Mixtures", *lines] if lines else []
 
 
+def reading_lines(config: Config) -> list[str]:
+    """What of the reading of rows and of the model is a phase's own; a line for each such phase."""
+    lines = []
+    for phase in phases_of(config):
+        words = [
+            *([f"mask {phase.mask}"] if phase.mask != config.data.mask else []),
+            *([f"no loss for {', '.join(phase.loss_mask_tokens)}"] if phase.loss_mask_tokens else []),
+            *([f"RoPE base {phase.rope_base:,.12g}"] if phase.rope_base != config.model.rope_base else []),
+        ]
+        lines += [f"  {phase.name}: {', '.join(words)}"] if words else []
+    return ["Rows", *lines] if lines else []
+
+
 def _rule_words(given: PhaseConfig) -> list[str]:
     if given.rule == "temperature":
         return [f"weights as size ^ (1 / {given.temperature:g})"]

@@ -48,6 +48,11 @@ class RowShard(ShardReader):
         """Tokens in the shard, without padding."""
         return self.header.real_tokens
 
+    @property
+    def documents(self) -> int:
+        """Documents that begin in it: the index counts rows."""
+        return int(self._file.documents_begun.sum())
+
     def first_rows(self, tokens: int) -> list[tuple[int, int]]:
         """Positions [start, stop) of the rows that hold the first `tokens` tokens, padding not counted."""
         read = np.cumsum(self._file.lengths, dtype=np.int64)

@@ -87,8 +87,8 @@ def _of_source(source: Source) -> Supply:
     epoch = source.epoch_tokens(len(source.generations))
     positions = tokens_left(source, beginning(source))
     per_position = source.mean_row / source.block_length
-    shards = source.shards()
-    documents = sum(shard.documents for shard in shards) * epoch / sum(shard.tokens for shard in shards)
+    tokens = sum(generation.real_tokens + generation.tail_tokens for generation in source.generations)
+    documents = sum(shard.documents for shard in source.shards()) * epoch / tokens
     cap = math.inf if positions is None else positions * per_position
     return Supply(epoch, round(documents), cap, source.exhausted)
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from config_base import write
+from config_base import BASE, write
 
 from megakor.config.check import valid_config
 from megakor.config.schema import Config
@@ -44,6 +44,14 @@ def test_the_page_of_the_10b_run_has_its_figures() -> None:
 def test_the_long_phase_of_the_10b_run_fits_another_layout() -> None:
     config, _ = valid_config(CONFIGS / "pretrain_10b.yaml", ["parallel.context=4"])
     assert "context 4 x data 4" in summary_text(config)
+
+
+def test_what_phases_have_of_their_own_for_rows_and_rope_is_said(tmp_path: Path) -> None:
+    main = "    - {name: main, weights: {korean: 0.5, english: 0.5}}\n"
+    long = "{name: long, weights: {korean: 1}, rope_base: 5e5, mask: none, loss_mask_tokens: [<think>]}"
+    text = BASE.replace(main, f"    - {{name: main, tokens: 500K, weights: {{korean: 1}}}}\n    - {long}\n")
+    config, _ = valid_config(write(tmp_path, text))
+    assert "Rows\n  long: mask none, no loss for <think>, RoPE base 500,000\n" in summary_text(config)
 
 
 def test_a_dry_run_imports_neither_torch_nor_megatron() -> None:

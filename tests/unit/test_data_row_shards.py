@@ -25,6 +25,7 @@ from megakor.data.row_shard import RowShard, open_shard
 from megakor.data.rows import RowBatch, read_rows
 from megakor.data.sources import Sources, open_sources
 from megakor.data.stream import TokenStream
+from megakor.data.supply import supplies_of
 from megakor.data.validation import open_validation
 from megakor.errors import ConfigError, DataError
 
@@ -284,3 +285,14 @@ def test_damaged_lengths_are_said_so(tmp_path: Path) -> None:
     path.write_bytes(raw[:at] + np.int32(99).tobytes() + raw[at + 4 :])
     with pytest.raises(DataError, match="the rows cannot be read"):
         open_shard(shard.prefix)
+
+
+def test_a_dry_run_knows_the_tokens_and_documents_of_rows(tmp_path: Path) -> None:
+    lengths = lengths_of(60, 2 * ROW)
+    config = Config()
+    config.train.sequence_length = ROW
+    config.data.sources = {"rows": SourceConfig(str(best_fit(tmp_path, lengths).prefix), "ko", epochs=2)}
+    supplies, notes = supplies_of(config)
+    found = supplies["rows"]
+    assert (found.epoch_tokens, found.documents, notes) == (sum(lengths), len(lengths), [])
+    assert found.cap == pytest.approx(2 * sum(lengths), rel=0.02)
