@@ -13,6 +13,7 @@ from megakor.errors import StorageError
 from megakor.storage import make_directory, storage_errors
 
 NAME = "lock"
+_HOLDER = "process "
 
 
 def lock_directory(directory: Path, advice: str, name: str = NAME) -> TextIO:
@@ -38,6 +39,14 @@ def lock_directory(directory: Path, advice: str, name: str = NAME) -> TextIO:
         raise StorageError(f"{directory} is in use by {holder}. {advice}") from error
     with storage_errors(path):
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.write(f"{_HOLDER}{os.getpid()} on {platform.node()}\n")
         file.flush()
     return file
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is one that `lock_directory` left; a loss of power may have emptied it. Raises OSError."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_HOLDER)) in (b"", _HOLDER.encode("ascii"))

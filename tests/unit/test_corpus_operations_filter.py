@@ -137,12 +137,31 @@ def test_one_output_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
         filter_documents([prefix], Output(tmp_path / "out"), QUALITY, silent)
 
 
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lock", ["process 1 on there\n", ""])
+def test_what_a_killed_process_left_is_removed(tmp_path: Path, lock: str) -> None:
     prefix = ten(tmp_path)
     (tmp_path / "out.scratch" / "deep").mkdir(parents=True)
     (tmp_path / "out.scratch" / ".out.bin.1.tmp").write_bytes(b"half")
+    (tmp_path / "out.scratch" / "lock").write_text(lock)
     filter_documents([prefix], Output(tmp_path / "out"), QUALITY, silent)
     assert set(file_bytes(tmp_path / "out")) == {".bin", ".idx", ".parquet", ".json"}
+    assert not (tmp_path / "out.scratch").exists()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "lock", ".hidden"])
+def test_a_directory_of_somebody_else_is_never_emptied(tmp_path: Path, name: str) -> None:
+    prefix = ten(tmp_path)
+    (tmp_path / "out.scratch").mkdir()
+    (tmp_path / "out.scratch" / name).write_text("years of work")
+    with pytest.raises(ConfigError, match=r"out\.scratch is where this command would work, and it holds files"):
+        filter_documents([prefix], Output(tmp_path / "out"), QUALITY, silent)
+    assert [path.name for path in (tmp_path / "out.scratch").iterdir()] == [name]
+    assert (tmp_path / "out.scratch" / name).read_text() == "years of work"
+
+
+def test_an_empty_directory_is_nobodys(tmp_path: Path) -> None:
+    (tmp_path / "out.scratch").mkdir()
+    filter_documents([ten(tmp_path)], Output(tmp_path / "out"), QUALITY, silent)
     assert not (tmp_path / "out.scratch").exists()
 
 

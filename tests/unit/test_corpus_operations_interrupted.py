@@ -73,3 +73,28 @@ def test_a_full_disk_is_an_error_of_storage_that_leaves_nothing(
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     assert list(tmp_path.glob("out*")) == []
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["merge", "shuffle", "split"])
+@pytest.mark.parametrize("older", [False, True])
+def test_a_validation_shard_never_stays_where_its_training_shard_could_not_be_made(
+    tmp_path: Path, verb: str, older: bool
+) -> None:
+    prefix = write_shard(tmp_path / "in", random_documents(400))
+    write_shard(tmp_path / "in.validation", random_documents(5), role="validation")
+    words = ["corpus", verb, str(prefix), "--output", str(tmp_path / "out"), "--with-validation"]
+    words += ["--field", "language"] if verb == "split" else []
+    if older:
+        assert main(words) == ExitCode.DONE
+    training = [path for path in tmp_path.glob("out*") if ".validation." not in path.name]
+    others = write_shard(tmp_path / "out-other.validation", random_documents(2), role="validation")
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, most))
+    try:
+        assert main([*words, "--overwrite"]) == ExitCode.STORAGE
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    left = {path for path in tmp_path.glob("out*") if not path.name.startswith(others.name)}
+    assert left == set(training) and file_bytes(others)
+    assert main([*words, "--overwrite"]) == ExitCode.DONE
+    assert list(tmp_path.glob("out*.validation.idx"))

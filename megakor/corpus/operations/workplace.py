@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from megakor.corpus.manifest import VALIDATION_SUFFIX
 from megakor.corpus.shard_writer import SHARD_SUFFIXES, shard_file, withdraw
-from megakor.errors import ConfigError
-from megakor.lock import lock_directory
+from megakor.errors import ConfigError, StorageError
+from megakor.lock import NAME as LOCK
+from megakor.lock import is_lock, lock_directory
 from megakor.storage import publish, storage_errors
 
 SUFFIX = ".scratch"
@@ -37,16 +38,18 @@ def workplace(output: Path) -> Iterator[Path]:
     What a killed process left there is removed at the start.
 
     Raises:
+        ConfigError: there is a directory of this name that is not of an operation.
         StorageError: it cannot be made, or another process works on this output.
     """
     directory = shard_file(output, SUFFIX)
+    _refuse_foreign(directory)
     lock = lock_directory(directory, "Wait for it or choose another output.")
     try:
-        for path in directory.iterdir():
-            if path.name != Path(lock.name).name:
-                _remove(path)
+        _empty(directory)
         yield directory
     finally:
+        with suppress(StorageError, OSError):
+            _empty(directory)
         shutil.rmtree(directory, ignore_errors=True)
         lock.close()
 
@@ -96,6 +99,26 @@ def publish_shards(directory: Path, outputs: Sequence[Path]) -> None:
             whole = shard_file(directory / output.name, suffix)
             if whole.exists():
                 publish(whole, shard_file(output, suffix))
+
+
+def _refuse_foreign(directory: Path) -> None:
+    """Raises ConfigError for files in a directory without the lock that every operation leaves there first."""
+    try:
+        empty = not directory.is_dir() or not any(directory.iterdir())
+        if not empty and not is_lock(directory / LOCK):
+            raise ConfigError(
+                f"{directory} is where this command would work, and it holds files of somebody else; move them or give "
+                "another output."
+            )
+    except OSError as error:
+        raise ConfigError(f"{directory}: cannot be read ({error.strerror}); give another output.") from error
+
+
+def _empty(directory: Path) -> None:
+    """Remove all but the lock, which says whose the rest is."""
+    for path in directory.iterdir():
+        if path.name != LOCK:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

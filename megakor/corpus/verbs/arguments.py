@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from megakor.config.quantities import parse_tokens
@@ -12,8 +13,8 @@ from megakor.corpus.inspection.prefixes import named_shards
 from megakor.corpus.manifest import VALIDATION_SUFFIX
 from megakor.corpus.operations.workplace import Output
 from megakor.corpus.shard import idx_path
-from megakor.corpus.shard_writer import shard_file
-from megakor.errors import ConfigError, ExitCode
+from megakor.corpus.shard_writer import shard_file, withdraw
+from megakor.errors import ConfigError, ExitCode, StorageError
 
 LEAST_MEMORY = 64
 Operation = Callable[[list[Path], Output], object]
@@ -75,14 +76,38 @@ def carry_out(given: argparse.Namespace, operation: Operation) -> int:
     inputs = _inputs(given.shards)
     to = given.output or _only_output(given)
     validation = [path for prefix in inputs if idx_path(path := shard_file(prefix, VALIDATION_SUFFIX)).exists()]
-    if given.with_validation:
-        if not validation:
-            raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")
-        operation(validation, Output(shard_file(to, VALIDATION_SUFFIX), given.overwrite))
-    operation(inputs, Output(to, given.overwrite, given.with_validation))
+    if given.with_validation and not validation:
+        raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")
+    with _taken_back(to):
+        if given.with_validation:
+            operation(validation, Output(shard_file(to, VALIDATION_SUFFIX), given.overwrite))
+        operation(inputs, Output(to, given.overwrite, given.with_validation))
     if validation and not given.with_validation:
         log(_without_validation(to, given.verb))
     return ExitCode.DONE
+
+
+@contextmanager
+def _taken_back(output: Path) -> Iterator[None]:
+    """Where the block fails, remove the validation shards that it made: they would stand without their training shard,
+    or beside an older one whose text they may hold."""
+    before = _validation_shards(output)
+    try:
+        yield
+    except BaseException:
+        for prefix, made in _validation_shards(output).items():
+            if before.get(prefix) != made:
+                with suppress(StorageError):
+                    withdraw(prefix)
+        raise
+
+
+def _validation_shards(output: Path) -> dict[Path, tuple[int, int]]:
+    """Prefixes of the validation shards of an output, or of its parts, and which file each index is."""
+    start, end = output.name, f"{VALIDATION_SUFFIX}.idx"
+    paths = output.parent.iterdir() if output.parent.is_dir() else ()
+    own = [path for path in paths if path.name.startswith(start) and path.name.endswith(end)]
+    return {path.with_suffix(""): (path.stat().st_ino, path.stat().st_mtime_ns) for path in own}
 
 
 def _without_validation(output: Path, verb: str) -> str:
