@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from megakor.config.quantities import parse_tokens
@@ -78,7 +79,7 @@ def carry_out(given: argparse.Namespace, operation: Operation) -> int:
     validation = [path for prefix in inputs if idx_path(path := shard_file(prefix, VALIDATION_SUFFIX)).exists()]
     if given.with_validation and not validation:
         raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")
-    with _taken_back(to):
+    with _taken_back(to, given.verb):
         if given.with_validation:
             operation(validation, Output(shard_file(to, VALIDATION_SUFFIX), given.overwrite))
         operation(inputs, Output(to, given.overwrite, given.with_validation))
@@ -88,25 +89,24 @@ def carry_out(given: argparse.Namespace, operation: Operation) -> int:
 
 
 @contextmanager
-def _taken_back(output: Path) -> Iterator[None]:
+def _taken_back(output: Path, verb: str) -> Iterator[None]:
     """Where the block fails, remove the validation shards that it made: they would stand without their training shard,
     or beside an older one whose text they may hold."""
-    before = _validation_shards(output)
+    before = _validation_shards(output, verb)
     try:
         yield
     except BaseException:
-        for prefix, made in _validation_shards(output).items():
+        for prefix, made in _validation_shards(output, verb).items():
             if before.get(prefix) != made:
                 with suppress(StorageError):
                     withdraw(prefix)
         raise
 
 
-def _validation_shards(output: Path) -> dict[Path, tuple[int, int]]:
-    """Prefixes of the validation shards of an output, or of its parts, and which file each index is."""
-    start, end = output.name, f"{VALIDATION_SUFFIX}.idx"
-    paths = output.parent.iterdir() if output.parent.is_dir() else ()
-    own = [path for path in paths if path.name.startswith(start) and path.name.endswith(end)]
+def _validation_shards(output: Path, verb: str) -> dict[Path, tuple[int, int]]:
+    """Prefixes of the validation shards of an output, or of the parts of a split, and which file each index is."""
+    pattern = f"{escape(output.name)}{'_*' if verb == 'split' else ''}{VALIDATION_SUFFIX}.idx"
+    own = list(output.parent.glob(pattern))
     return {path.with_suffix(""): (path.stat().st_ino, path.stat().st_mtime_ns) for path in own}
 
 
