@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 
 from megakor.errors import DataError
-from megakor.storage import make_directory, publish, remove, storage_errors, temporary_name
+from megakor.storage import make_directory, publish, remove, storage_errors, sync_directory, temporary_name
 
 MAGIC = b"MMIDIDX\x00\x00"
 DTYPE_CODES = {"uint8": 1, "int8": 2, "int16": 3, "int32": 4, "int64": 5, "float64": 6, "float32": 7, "uint16": 8}
@@ -50,6 +50,8 @@ def withdraw(prefix: Path) -> None:
     for path in shard_files(prefix):
         with storage_errors(path):
             path.unlink(missing_ok=True)
+    with storage_errors(prefix):
+        sync_directory(prefix.parent)
 
 
 def index_bytes(documents: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from megakor.corpus import metadata
 from megakor.corpus.build.merge import Bucket, Merge
@@ -15,9 +16,12 @@ from megakor.corpus.build.runs import LENGTH, read_arrow
 from megakor.corpus.manifest import Count
 from megakor.corpus.metadata import MetadataWriter
 from megakor.corpus.shard_writer import shard_file, write_index
-from megakor.storage import publish, storage_errors, temporary_name
+from megakor.storage import publish, remove, storage_errors, temporary_name
 
 _NAMES_COUNTED = 1000
+"""Names that the manifest holds at most, the largest ones."""
+_NAMES_KEPT = 1 << 20
+"""Names that are counted at most: memory must not grow with documents that have a source each."""
 
 
 class Tally:
@@ -25,14 +29,19 @@ class Tally:
 
     def __init__(self) -> None:
         self._counts: dict[str, dict[str, Count]] = {metadata.LANGUAGE: {}, metadata.SOURCE: {}}
+        self.text_bytes = 0
+        """Of all documents."""
 
     def add(self, rows: pa.Table) -> None:
         """Count rows with their lengths."""
+        self.text_bytes += pc.sum(rows.column(metadata.TEXT_BYTES)).as_py() or 0
         for column, counts in self._counts.items():
             sums = [(LENGTH, "count"), (LENGTH, "sum"), (metadata.TEXT_BYTES, "sum")]
             plain = rows.select([column, LENGTH, metadata.TEXT_BYTES])
             plain = plain.set_column(0, column, plain.column(column).cast(pa.string()))
-            for row in plain.group_by(column).aggregate(sums).to_pylist():
+            for row in plain.group_by(column, use_threads=False).aggregate(sums).to_pylist():
+                if row[column] not in counts and len(counts) >= _NAMES_KEPT:
+                    continue
                 old = counts.get(row[column], Count(0, 0, 0))
                 counts[row[column]] = Count(
                     old.documents + row[f"{LENGTH}_count"],
@@ -43,14 +52,9 @@ class Tally:
     def counts(self) -> dict[str, dict[str, Count]]:
         """By name; the largest ones, where there are very many."""
         return {
-            column: dict(sorted(sorted(counts.items(), key=lambda item: -item[1].tokens)[:_NAMES_COUNTED]))
+            column: dict(sorted(sorted(counts.items(), key=lambda item: (-item[1].tokens, item[0]))[:_NAMES_COUNTED]))
             for column, counts in self._counts.items()
         }
-
-    @property
-    def text_bytes(self) -> int:
-        """Of all documents."""
-        return sum(count.text_bytes or 0 for count in self._counts[metadata.LANGUAGE].values())
 
 
 def write_side_files(merge: Merge, buckets: Sequence[Bucket]) -> Tally:
@@ -71,6 +75,7 @@ def write_side_files(merge: Merge, buckets: Sequence[Bucket]) -> Tally:
         publish(temporary, index_path)
     finally:
         writer.discard()
+        remove(temporary)
     return tally
 
 

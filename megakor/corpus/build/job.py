@@ -13,9 +13,11 @@ from megakor.corpus.build.gate import lock_at_once
 from megakor.corpus.build.plan import Plan, differences
 from megakor.errors import ConfigError, DataError, StorageError
 from megakor.lock import lock_directory
-from megakor.storage import make_directory, storage_errors, sync_directory, write_text
+from megakor.storage import make_directory, remove, storage_errors, sync_directory, write_text
 
 RECORD = "job.json"
+WORK_FORMAT = 1
+"""Changes with what the files of a work directory mean."""
 AFRESH = "Give --overwrite to build it afresh, or choose another --output-prefix."
 
 
@@ -95,6 +97,8 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
     """
     job = Job(plan.work)
     path = plan.work / RECORD
+    if plan.work.is_symlink():
+        raise ConfigError(f"{plan.work} is a link: a build moves its work directory and needs it beside the shard.")
     shutil.rmtree(_removed(plan.work), ignore_errors=True)
     old = _read_record(path)
     if old is None:
@@ -107,7 +111,10 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
         job.remove()
     make_directory(plan.work)
     if not path.exists():
-        write_text(path, json.dumps({**plan.record, "task_bytes": plan.task_bytes}, ensure_ascii=False))
+        write_text(path, json.dumps({**plan.record, **_ways(plan)}, ensure_ascii=False))
+    if job.is_left("lock.*"):
+        for left in plan.work.glob(".*.tmp"):  # of processes that were killed
+            remove(left)
     return job
 
 
@@ -133,6 +140,8 @@ def _is_free(lock: Path) -> bool:
             return lock_at_once(file)
     except FileNotFoundError:
         return True
+    except PermissionError:  # somebody else's, who may well be at work
+        return False
 
 
 def _read_record(path: Path) -> dict[str, Any] | None:
@@ -155,7 +164,14 @@ def _damaged(path: Path, why: object) -> DataError:
     return DataError(f"{path}: cannot be read ({why}). Remove {path.parent} and start again.")
 
 
+def _ways(plan: Plan) -> dict[str, int]:
+    """What must be the same for work to be gone on with, though it does not change the shard."""
+    return {"task_bytes": plan.task_bytes, "work_format": WORK_FORMAT}
+
+
 def _other_tasks(old: dict[str, Any], plan: Plan) -> list[str]:
+    if old.get("work_format") != WORK_FORMAT:
+        return ["another version of megakor began it"]
     if old.get("task_bytes") == plan.task_bytes:
         return []
     return [f"--task-megabytes was {old.get('task_bytes', 0) / 1e6:g} and is {plan.task_bytes / 1e6:g}"]

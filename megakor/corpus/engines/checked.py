@@ -14,7 +14,7 @@ from megakor.corpus.engines.load import FAST_ENGINES, load_reference
 from megakor.corpus.engines.reference import TokenizersEngine
 from megakor.corpus.engines.threads import use_one_thread
 
-CHECKED_CHARACTERS, LEAST_CHECKED = 1 << 15, 1 << 10
+CHECKED_CHARACTERS, LEAST_CHECKED = 1 << 15, 1 << 12
 CHECKED_SHARE = 1024
 """One byte in so many is compared: about 3 % of a fast engine's time."""
 
@@ -31,7 +31,6 @@ class CheckedEngine:
             self._chosen = self._reference = load_reference(tokenizer)
         self._engine = self._chosen
         self._to_check = 0
-        self._first_task = True
         self._notes: list[str] = []
 
     def _pair(self, name: str, tokenizer: Path) -> tuple[Engine, Engine]:
@@ -57,14 +56,12 @@ class CheckedEngine:
         return list(self._notes)
 
     def begin_task(self, size: int = 0) -> None:
-        """The chosen engine gets its chance again, and the first characters of the task are compared.
+        """The first characters of the task are compared, as many as its `size` in bytes says: the reference is slow.
 
-        Of a process' first task CHECKED_CHARACTERS, later a part of its `size` in bytes: the reference is slow.
+        An engine that gave other ids once is not used again.
         """
         self._engine = self._chosen
-        room = CHECKED_CHARACTERS if self._first_task else size // CHECKED_SHARE
-        self._to_check = min(max(room, LEAST_CHECKED), CHECKED_CHARACTERS)
-        self._first_task = False
+        self._to_check = min(max(size // CHECKED_SHARE, LEAST_CHECKED), CHECKED_CHARACTERS)
         self._notes = [self._unfit] if self._unfit else []
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -73,8 +70,9 @@ class CheckedEngine:
             try:
                 require_equal(self._engine, self._reference, self._first(texts))
             except EngineFailureError as failure:
-                self._notes.append(f"{self._chosen.name} was left for {self._reference.name}: {failure}")
-                self._engine = self._reference
+                self._unfit = f"{self._chosen.name} was left for {self._reference.name}: {failure}"
+                self._notes.append(self._unfit)
+                self._engine = self._chosen = self._reference
         if self._engine is self._reference:
             return self._reference.encode(texts)
         try:
