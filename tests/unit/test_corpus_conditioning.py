@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from megakor.corpus.operations.conditioning import Conditioning, short_id
 from megakor.corpus.operations.draws import draws
-from megakor.corpus.operations.template import Template
+from megakor.corpus.operations.template import LONGEST, Template
 from megakor.errors import ConfigError
 
 
@@ -142,3 +142,14 @@ def test_a_document_id_that_no_template_asks_for_is_refused() -> None:
 
 def test_short_ids_rarely_collide() -> None:
     assert len({short_id("file", position) for position in range(50_000)}) == 50_000
+
+
+def test_a_template_beyond_sense_is_refused_and_one_at_the_limit_is_not() -> None:
+    text = "가" * 21_845 + "a"
+    assert len(text.encode()) == LONGEST
+    assert Template.parse(text, "--prepend").fill([]) == text
+    with pytest.raises(
+        ConfigError, match=r"--append '가+'\.\.\.: 65,537 bytes before or after every document"
+    ) as refused:
+        Conditioning(append=text + "b")
+    assert len(str(refused.value)) < 300

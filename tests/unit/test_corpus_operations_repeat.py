@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from operation_worlds import file_bytes, random_documents, read_shard, write_shard
 
+from megakor.cli import main
 from megakor.corpus.manifest import read_manifest
 from megakor.corpus.operations import repeat, stream
 from megakor.corpus.operations.rehydration import (
@@ -82,7 +84,49 @@ def test_weights_that_mean_nothing_are_refused(text: str) -> None:
         parse_weights(text)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"cluster_sizes": [1]}', None])
+def rates_with(**changes: Any) -> str:
+    record = {"cluster_sizes": [1, 2], "tail_threshold": 3, "cluster_removal_rates": [0.5, 0.2]}
+    return json.dumps({**record, "tail_removal_rate": 0.9, "global_removal_rate": 0.4, **changes})
+
+
+def test_the_file_that_the_wrong_ones_are_made_of_is_right(tmp_path: Path) -> None:
+    (tmp_path / "rates.json").write_text(rates_with())
+    assert weights_from_distribution(tmp_path / "rates.json", 10) == {1.0: 1, 2.0: 10, 3.0: 1}
+
+
+WRONG_RATES = (
+    rates_with(cluster_sizes=["a", "b"]),
+    rates_with(cluster_sizes=[[1], [2]]),
+    rates_with(cluster_sizes=[1, float("nan")]),
+    rates_with(cluster_sizes=[1, True]),
+    pytest.param(rates_with(cluster_sizes=[1, 10**400], tail_threshold=10**401), id="huge"),
+    rates_with(cluster_removal_rates=[0.5, float("nan")]),
+    rates_with(cluster_removal_rates=[0.5, 1e308]),
+    rates_with(cluster_removal_rates=["0.5", "0.2"]),
+    rates_with(tail_removal_rate=None),
+    rates_with(global_removal_rate=float("nan")),
+    rates_with(global_removal_rate=float("inf")),
+    rates_with(global_removal_rate=[0.4]),
+    pytest.param("[" * 100_000, id="deep"),
+)
+
+
+@pytest.mark.parametrize("most", [0, -1, 1001, 10**30])
+def test_a_number_of_repetitions_beyond_sense_is_refused(tmp_path: Path, most: int) -> None:
+    (tmp_path / "rates.json").write_text(rates_with())
+    with pytest.raises(ConfigError, match=f"--most {most}: "):
+        weights_from_distribution(tmp_path / "rates.json", most)
+
+
+@pytest.mark.parametrize("times", ["-1", "nan", "inf", "1001"])
+def test_bad_times_are_not_blamed_on_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str], times: str) -> None:
+    prefix = write_shard(tmp_path / "in", random_documents(3))
+    assert main(["corpus", "repeat", str(prefix), f"--times={times}", "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"--times {times}: give 0 to 1000" in error and "--weights" not in error
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"cluster_sizes": [1]}', None, *WRONG_RATES])
 def test_a_file_that_is_no_distribution_is_refused(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "rates.json").write_text(text)

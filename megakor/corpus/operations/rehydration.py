@@ -16,6 +16,8 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from reprlib import repr as shortened
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,7 @@ from megakor.errors import ConfigError, DataError
 FIELD = "minhash_cluster_size"
 WINDOW = 5
 MOST_REPETITIONS = 1000
+_BEYOND = 1e100
 Weights = dict[float, float]
 """Value from which -> repetitions; below the smallest value a document is kept once."""
 
@@ -59,20 +62,28 @@ def weights_from_distribution(path: Path, most: int) -> Weights:
     The file is a JSON object; read are cluster_sizes, cluster_removal_rates, tail_threshold, tail_removal_rate (all
     sizes from tail_threshold on) and global_removal_rate. Raises DataError, ConfigError.
     """
-    if most < 1:
-        raise ConfigError(f"--most {most}: documents are repeated at least once.")
+    if not 1 <= most <= MOST_REPETITIONS:
+        raise ConfigError(f"--most {most}: documents are repeated 1 to {MOST_REPETITIONS} times.")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        sizes = [*record["cluster_sizes"], record["tail_threshold"]]
-        rates = np.array([*record["cluster_removal_rates"], record["tail_removal_rate"]], dtype=np.float64)
-        global_rate = float(record["global_removal_rate"])
+        sizes = _numbers([*record["cluster_sizes"], record["tail_threshold"]])
+        rates = np.array(_numbers([*record["cluster_removal_rates"], record["tail_removal_rate"]]))
+        (global_rate,) = _numbers([record["global_removal_rate"]])
     except FileNotFoundError:
         raise DataError(f"{path} is missing; it should hold removal rates by cluster size.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not a distribution of cluster sizes and removal rates ({error!r}).") from error
     if len(sizes) != len(rates) or sizes != sorted(set(sizes)):
         raise DataError(f"{path}: its {len(rates):,} removal rates do not stand for {len(sizes):,} ascending sizes.")
     return as_weights(sizes, repetitions(rates, global_rate, most).tolist())
+
+
+def _numbers(values: Sequence[Any]) -> list[float]:
+    """Raises ValueError for what is no number, or one beyond all measure."""
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _BEYOND:
+            raise ValueError(f"{shortened(value)} is no number")
+    return [float(value) for value in values]
 
 
 def as_weights(sizes: Sequence[float], repeats: Sequence[float]) -> Weights:
@@ -90,6 +101,13 @@ def weights_of(values: np.ndarray, weights: Weights) -> np.ndarray:
     steps = np.array([1.0, *(weights[edge] for edge in edges)])
     places = np.searchsorted(np.array(edges, dtype=np.float64), values, side="right")
     return np.where(np.isnan(values), 1.0, steps[places])
+
+
+def check_times(option: str, times: float) -> float:
+    """The same. Raises ConfigError for what is no number of repetitions."""
+    if not 0 <= times <= MOST_REPETITIONS:
+        raise ConfigError(f"{option} {times:g}: give 0 to {MOST_REPETITIONS} repetitions, such as 2 or 0.5.")
+    return times
 
 
 def parse_weights(text: str) -> Weights:

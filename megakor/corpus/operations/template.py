@@ -13,6 +13,8 @@ from megakor.errors import ConfigError
 
 _PART = re.compile(r"(\{\{|\}\}|\\n|\\t|\\\\|\{[^{}]*\}|[{}])")
 _LITERALS = {"{{": "{", "}}": "}", "\\n": "\n", "\\t": "\t", "\\\\": "\\"}
+LONGEST = 64 << 10
+"""Bytes of a template: it stands before or after every document."""
 _NAME = re.compile(r"[^{}!:\[\]()]+")
 
 
@@ -30,8 +32,14 @@ class Template:
         A dot enters nested objects. Nothing else of Python's format language is known: a template reads fields and
         cannot reach anything else.
 
-        Raises ConfigError, naming `option` and the column.
+        Raises ConfigError, naming `option` and the column, and for a template of more than LONGEST bytes.
         """
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > LONGEST:
+            raise ConfigError(
+                f"{option} {text[:40]!r}...: {size:,} bytes before or after every document; at most {LONGEST:,} are "
+                "taken."
+            )
         literals, names, column = [""], [], 1
         for part in _PART.split(text):
             if part in _LITERALS:

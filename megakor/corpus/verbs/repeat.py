@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from megakor.corpus.operations.rehydration import FIELD, TABLES, Weights, parse_weights, weights_from_distribution
+from megakor.corpus.operations.rehydration import (
+    FIELD,
+    TABLES,
+    Weights,
+    check_times,
+    parse_weights,
+    weights_from_distribution,
+)
 from megakor.corpus.operations.repeat import RepeatOptions, repeat_documents
 from megakor.corpus.verbs.arguments import add_memory, carry_out, log, memory_bytes, parser_of
 
@@ -47,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _weights(given: argparse.Namespace) -> Weights:
     if given.times is not None:
-        return parse_weights(f"0:{given.times}")
+        return {0.0: check_times("--times", given.times)}
     if given.removal_rates is not None:
         return weights_from_distribution(given.removal_rates, given.most)
     return parse_weights(given.weights)
