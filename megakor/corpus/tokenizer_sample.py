@@ -75,6 +75,20 @@ class Kept:
         self._budget = budget
         self._drop()
 
+    def cut(self, budget: int) -> None:
+        """Keep `budget` bytes, exact to a character: the last document is cut."""
+        entries, self._heap = sorted(self._heap, reverse=True), []
+        self._budget, self.bytes = budget, 0
+        for hash_, size, text in entries:
+            room = budget - self.bytes
+            if size > room:
+                text = text.encode("utf-8")[:room].decode("utf-8", "ignore")
+            if text:
+                self.bytes += len(text.encode("utf-8"))
+                heapq.heappush(self._heap, (hash_, len(text.encode("utf-8")), text))
+            if size > room:
+                break
+
     def texts(self) -> list[str]:
         """By hash: in the same order wherever they stood in the inputs."""
         return [text for _, _, text in sorted(self._heap, reverse=True)]

@@ -11,42 +11,55 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from megakor.corpus.inputs.records import Fields
+from megakor.corpus.operations.workplace import workplace
 from megakor.corpus.tokenizer import END_OF_DOCUMENT, PADDING
 from megakor.corpus.tokenizer import Tokenizer as AnyTokenizer
+from megakor.corpus.tokenizer_files import (
+    REPORT_FORMAT,
+    Files,
+    inputs_record,
+    is_trained,
+    listed,
+    options_record,
+    publish_tokenizer,
+)
 from megakor.corpus.tokenizer_limits import check_outputs
 from megakor.corpus.tokenizer_options import CONFIG, REPORT, TOKENIZER, TokenizerOptions
 from megakor.corpus.tokenizer_patterns import pieces_pattern
 from megakor.corpus.tokenizer_report import measure, table, with_all
 from megakor.corpus.tokenizer_sample import MEGABYTE, Reading, Sample, take_sample
 from megakor.storage import make_directory, write_text
+from megakor.units import counted, percent
 
 _HELD_OUT_MEGABYTES = 2.0
+Log = Callable[[str], None]
 
 
-def train_tokenizer(options: TokenizerOptions, log: Callable[[str], None]) -> Path:
+def train_tokenizer(options: TokenizerOptions, log: Log) -> Path:
     """Train and write OUTPUT/tokenizer.json, its tokenizer_config.json for transformers and tokenizer_report.json.
 
-    The shares hold exactly as far as text goes: the scarcest language limits the amount of all. Returns OUTPUT.
+    The shares are exact to a character: the scarcest language limits the amount of all, and the last document of the
+    others is cut. Nothing is done where this very training has been done. Returns OUTPUT.
+
+    Raises:
+        ConfigError: options, or another tokenizer is there and may not be replaced.
+        DataError: inputs that cannot be read or hold no text.
+        StorageError: the output cannot be written; an older tokenizer stays.
     """
     options.validate()
-    files = [options.output / name for name in (TOKENIZER, CONFIG, REPORT)]
-    check_outputs("--output", [options.output, *files], options.inputs)
+    outputs = [options.output / name for name in (TOKENIZER, CONFIG, REPORT)]
+    check_outputs("--output", [options.output, *outputs], options.inputs)
+    files = listed(options)
+    if not options.overwrite and is_trained(options, files):
+        log(f"{options.output}: nothing to do, this command has trained it before (--overwrite trains it again)")
+        return options.output
     make_directory(options.output)
-    samples = _balanced_samples(options)
-    sizes = ", ".join(f"{name} {sample.training.bytes / MEGABYTE:.2f} MB" for name, sample in samples.items())
-    log(f"training text: {sizes}")
-    for language, sample in samples.items():
-        if sample.problems:
-            log(f"{language}: {sample.problems:,} documents that cannot be read were left out")
-    encoder = _train(options, samples)
-    size = encoder.get_vocab_size(with_added_tokens=True)
-    if size < options.vocabulary_size:
-        log(f"the text yields {size:,} tokens only, fewer than the {options.vocabulary_size:,} asked for")
-    write_text(options.output / CONFIG, json.dumps(_transformers_config(options), indent=2) + "\n")
-    write_text(options.output / TOKENIZER, encoder.to_str(pretty=True) + "\n")
-    report = _report(options, samples)
-    write_text(options.output / REPORT, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
-    for line in report_lines(report):
+    with workplace(options.output / "tokenizer") as directory:
+        samples = _balanced_samples(options)
+        _say_samples(samples, log)
+        report = _write(options, directory, files, samples, log)
+        publish_tokenizer(directory, options.output)
+    for line in [*report_lines(report), f"wrote {options.output}"]:
         log(line)
     return options.output
 
@@ -55,6 +68,36 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     """A tokenizer's report as a table."""
     rows = [((name, row["measured_on"]), row) for name, row in report["languages"].items()]
     return table(("language", "text"), rows)
+
+
+def _say_samples(samples: Mapping[str, Sample], log: Log) -> None:
+    whole = sum(sample.training.bytes for sample in samples.values())
+    sizes = [
+        f"{name} {sample.training.bytes / MEGABYTE:.2f} MB ({percent(sample.training.bytes / whole)})"
+        for name, sample in samples.items()
+    ]
+    log(f"training text: {', '.join(sizes)}")
+    for language, sample in samples.items():
+        if sample.problems:
+            were = "was" if sample.problems == 1 else "were"
+            log(f"{language}: {counted(sample.problems, 'document')} that cannot be read {were} left out")
+
+
+def _write(
+    options: TokenizerOptions, directory: Path, files: Files, samples: Mapping[str, Sample], log: Log
+) -> dict[str, Any]:
+    """Train, and write all files into `directory`; returns the report."""
+    log(f"merging bytes into a vocabulary of {options.vocabulary_size:,}; of much text that takes minutes")
+    encoder = _train(options, samples)
+    size = encoder.get_vocab_size(with_added_tokens=True)
+    if size < options.vocabulary_size:
+        log(f"the text yields {size:,} tokens only, fewer than the {options.vocabulary_size:,} asked for")
+    write_text(directory / CONFIG, json.dumps(_transformers_config(options), indent=2) + "\n")
+    write_text(directory / TOKENIZER, encoder.to_str(pretty=True) + "\n")
+    log("measuring it")
+    report = _report(options, directory, files, samples)
+    write_text(directory / REPORT, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return report
 
 
 def _balanced_samples(options: TokenizerOptions) -> dict[str, Sample]:
@@ -69,7 +112,7 @@ def _balanced_samples(options: TokenizerOptions) -> dict[str, Sample]:
     }
     total = min(most, *(sample.training.bytes * whole / weights[name] for name, sample in samples.items()))
     for language, sample in samples.items():
-        sample.training.trim(int(total * weights[language] / whole))
+        sample.training.cut(round(total * weights[language] / whole))
     return samples
 
 
@@ -114,9 +157,9 @@ def _transformers_config(options: TokenizerOptions) -> dict[str, object]:
     }
 
 
-def _report(options: TokenizerOptions, samples: Mapping[str, Sample]) -> dict[str, Any]:
-    """What was asked for, what it was trained on, and how it does on text it has not seen."""
-    tokenizer = AnyTokenizer.load(options.output)
+def _report(options: TokenizerOptions, directory: Path, files: Files, samples: Mapping[str, Sample]) -> dict[str, Any]:
+    """What was asked for, what it was trained on, and how the tokenizer in `directory` does on text it has not seen."""
+    tokenizer = AnyTokenizer.load(directory)
     held_out = {name: len(sample.held_out) > 0 for name, sample in samples.items()}
     figures = with_all(
         {
@@ -126,15 +169,11 @@ def _report(options: TokenizerOptions, samples: Mapping[str, Sample]) -> dict[st
     )
     every = all(held_out.values())
     return {
-        "format": "megakor-tokenizer-report-1",
+        "format": REPORT_FORMAT,
         "sha256": tokenizer.sha256,
         "vocabulary_size": tokenizer.vocabulary_size,
-        "vocabulary_asked_for": options.vocabulary_size,
-        "pieces": options.pieces,
-        "digits": options.digits,
-        "whitespace": options.whitespace,
-        "normalize": options.normalize,
-        "seed": options.seed,
+        "options": options_record(options),
+        "inputs": inputs_record(options, files),
         "special_tokens": {name: tokenizer.token_id(name) for name in options.special},
         "markers": {name: tokenizer.token_id(name) for name in options.markers},
         "training": {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from corpus_world import make_tokenizer, small_texts, write_jsonl
 
+from megakor.corpus.build.options import PreprocessOptions
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.corpus.tokenizer_commands import compare_tokenizers_command, grouped, train_tokenizer_command
 from megakor.errors import ConfigError
@@ -35,17 +36,42 @@ def test_the_options_of_the_command_reach_the_tokenizer(tmp_path: Path, capsys: 
     words += ["--special-tokens", "<think>", "<|turn|>", "--output", str(tmp_path / "t")]
     assert train_tokenizer_command(words) == 0
     report = json.loads((tmp_path / "t" / "tokenizer_report.json").read_text())
-    assert (report["pieces"], report["digits"], report["whitespace"], report["normalize"]) == (
-        "hangul",
-        1,
-        "single",
-        "nfc",
-    )
+    asked = [report["options"][name] for name in ("pieces", "digits", "whitespace", "normalize")]
+    assert asked == ["hangul", 1, "single", "nfc"]
     assert list(report["special_tokens"])[2:4] == ["<think>", "<|turn|>"]
     assert list(report["markers"]) == ["</think>"]
     assert report["training"]["ko"]["documents_seen"] == 200
     assert Tokenizer.load(tmp_path / "t").vocabulary_size == 300
     assert "tokens/word" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("spelling", ["--json-key", "--json-keys"])
+def test_the_key_is_spelt_as_in_a_build_too(tmp_path: Path, spelling: str) -> None:
+    write_jsonl(tmp_path / "a.jsonl", small_texts(20), key="body")
+    words = ["--input", f"ko={tmp_path}/a.jsonl", spelling, "body"]
+    assert train_tokenizer_command([*words, "--vocab-size", "300", "--output", str(tmp_path / "t")]) == 0
+    assert compare_tokenizers_command([*words, "--tokenizer", f"mine={tmp_path}/t"]) == 0
+
+
+def test_a_text_file_is_one_document_as_in_a_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text("\n\n".join(small_texts(20)))
+    words = ["--input", f"ko={tmp_path}/a.txt", "--vocab-size", "300"]
+    assert train_tokenizer_command([*words, "--output", str(tmp_path / "t")]) == 0
+    report = json.loads((tmp_path / "t" / "tokenizer_report.json").read_text())
+    assert report["training"]["ko"]["documents_seen"] == 1
+    assert report["options"]["text_unit"] == PreprocessOptions.text_unit
+    with pytest.raises(SystemExit):
+        train_tokenizer_command(["--help"])
+    assert "is; default: file" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_takes_long_is_said_before_it_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_jsonl(tmp_path / "a.jsonl", small_texts(60))
+    words = ["--input", f"ko={tmp_path}/a.jsonl", "--vocab-size", "300", "--output", str(tmp_path / "t")]
+    assert train_tokenizer_command(words) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1].startswith("merging bytes into a vocabulary of 300")
+    assert lines[-1] == f"wrote {tmp_path / 't'}"
 
 
 def test_tokenizers_are_compared_on_the_same_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

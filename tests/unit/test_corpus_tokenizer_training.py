@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.corpus.tokenizer_options import TokenizerOptions
 from megakor.corpus.tokenizer_report import measure
-from megakor.corpus.tokenizer_training import train_tokenizer
+from megakor.corpus.tokenizer_training import _balanced_samples, train_tokenizer
 from megakor.errors import ConfigError, DataError
 
 TEXTS = [*small_texts(150), *(f"    def f{n}(x):\n\n\n        return x + {n}{n}{n}{n}  # camelCase" for n in range(50))]
@@ -38,12 +38,15 @@ def pieces(tokenizer: Tokenizer, text: str) -> list[str]:
     return [tokenizer.decode([token]) for token in tokenizer.encode(text)]
 
 
-def test_training_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    one, two = make_tokenizer(tmp_path / "a"), make_tokenizer(tmp_path / "b")
-    for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer_report.json"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
+def test_training_twice_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        output = make_tokenizer(Path())
+        made.append({path.name: path.read_bytes() for path in output.iterdir()})
+    assert made[0] == made[1]
+    assert sorted(made[0]) == ["tokenizer.json", "tokenizer_config.json", "tokenizer_report.json"]
 
 
 @pytest.mark.parametrize("reserved", [0, 7])
@@ -127,10 +130,23 @@ def test_the_shares_of_languages_hold_and_the_scarcest_limits(tmp_path: Path) ->
     lines: list[str] = []
     inputs = {"ko": [str(tmp_path / "ko.jsonl")], "en": [str(tmp_path / "en.jsonl")]}
     train_tokenizer(TokenizerOptions(inputs, tmp_path / "t", 260, {"ko": 0.2, "en": 0.8}), lines.append)
-    assert lines[0] == "training text: ko 0.03 MB, en 0.12 MB"
+    assert lines[0] == "training text: ko 0.03 MB (20.0 %), en 0.12 MB (80.0 %)"
     lines.clear()
-    train_tokenizer(TokenizerOptions(inputs, tmp_path / "t", 260, max_megabytes=0.02), lines.append)
-    assert lines[0] == "training text: ko 0.01 MB, en 0.01 MB"
+    train_tokenizer(TokenizerOptions(inputs, tmp_path / "u", 260, max_megabytes=0.02), lines.append)
+    assert lines[0] == "training text: ko 0.01 MB (50.0 %), en 0.01 MB (50.0 %)"
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 10**6), share=st.sampled_from([0.3, 0.5, 0.6]))
+def test_shares_are_exact_to_a_character(tmp_path_factory: pytest.TempPathFactory, seed: int, share: float) -> None:
+    directory = tmp_path_factory.mktemp("shares")
+    for name, letter, prime in (("ko", "가", 7), ("en", "x", 11)):
+        texts = [f"{n:03}" + letter * ((seed * prime + 37 * n) % 500) for n in range(seed % 90 + 1)]
+        write_jsonl(directory / f"{name}.jsonl", texts)
+    inputs = {name: [str(directory / f"{name}.jsonl")] for name in ("ko", "en")}
+    options = TokenizerOptions(inputs, directory / "t", 260, {"ko": share, "en": 1 - share})
+    bytes_ = {name: sample.training.bytes for name, sample in _balanced_samples(options).items()}
+    assert abs(bytes_["ko"] * (1 - share) - bytes_["en"] * share) < 4
 
 
 def test_the_report_counts_what_can_be_counted_by_hand(tmp_path: Path) -> None:
@@ -172,7 +188,7 @@ def test_unreadable_documents_stop_the_training_or_are_counted(tmp_path: Path) -
     assert not (tmp_path / "t" / "tokenizer.json").exists()
     lines: list[str] = []
     train_tokenizer(TokenizerOptions(inputs, tmp_path / "t", 300, on_error="skip"), lines.append)
-    assert "mixed: 1 documents that cannot be read were left out" in lines
+    assert "mixed: 1 document that cannot be read was left out" in lines
 
 
 def test_options_that_cannot_work_are_refused(tmp_path: Path) -> None:
@@ -225,7 +241,7 @@ def test_numbers_and_names_beyond_sense_are_refused_in_words(
 def test_a_seed_at_either_end_of_what_is_allowed_works(tmp_path: Path) -> None:
     inputs = {"ko": [str(write_jsonl(tmp_path / "a.jsonl", small_texts(20)))]}
     for seed in (2**63 - 1, 1 - 2**63):
-        train_tokenizer(TokenizerOptions(inputs, tmp_path / "t", 300, seed=seed), lambda _: None)
+        train_tokenizer(TokenizerOptions(inputs, tmp_path / f"t{seed}", 300, seed=seed), lambda _: None)
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "tokenizer_report.json", "text.jsonl"])
