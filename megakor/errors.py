@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     STORAGE = 74
     REQUEUE = 75
     DIVERGED = 76
+    INTERRUPTED = 130
 
 
 class MegakorError(Exception):

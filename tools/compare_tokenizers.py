@@ -2,7 +2,7 @@
 
 import sys
 
-from megakor.corpus.tokenizer_commands import compare_tokenizers_command
+from megakor.tool import run_tool
 
 if __name__ == "__main__":
-    sys.exit(compare_tokenizers_command())
+    sys.exit(run_tool("megakor.corpus.tokenizer_commands", "compare_tokenizers_command"))

@@ -2,7 +2,7 @@
 
 import sys
 
-from megakor.corpus.commands import make_sample_corpus
+from megakor.tool import run_tool
 
 if __name__ == "__main__":
-    sys.exit(make_sample_corpus())
+    sys.exit(run_tool("megakor.corpus.commands", "make_sample_corpus"))

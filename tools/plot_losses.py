@@ -2,7 +2,7 @@
 
 import sys
 
-from megakor.report.commands import plot_losses
+from megakor.tool import run_tool
 
 if __name__ == "__main__":
-    sys.exit(plot_losses())
+    sys.exit(run_tool("megakor.report.commands", "plot_losses"))

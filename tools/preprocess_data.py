@@ -2,7 +2,7 @@
 
 import sys
 
-from megakor.corpus.preprocess_command import main
+from megakor.tool import run_tool
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tool("megakor.corpus.preprocess_command", "main"))

@@ -2,7 +2,7 @@
 
 import sys
 
-from megakor.corpus.tokenizer_commands import train_tokenizer_command
+from megakor.tool import run_tool
 
 if __name__ == "__main__":
-    sys.exit(train_tokenizer_command())
+    sys.exit(run_tool("megakor.corpus.tokenizer_commands", "train_tokenizer_command"))

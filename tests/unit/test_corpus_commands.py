@@ -11,6 +11,7 @@ from corpus_world import small_texts, write_jsonl
 
 from megakor.corpus import commands, tokenizer_commands
 from megakor.corpus.manifest import read_manifest
+from megakor.errors import StorageError
 
 TOOLS = Path(__file__).parents[2] / "tools"
 
@@ -74,7 +75,7 @@ def test_exit_codes_of_the_tokenizer_command(
     assert message in capsys.readouterr().err
 
 
-def test_an_output_that_cannot_be_written_ends_with_74(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert commands.make_sample_corpus(["--output", str(tmp_path / "file" / "x"), "--megabytes", "0.01"]) == 74
-    assert "cannot be written" in capsys.readouterr().err
+    with pytest.raises(StorageError, match="cannot be written"):
+        commands.make_sample_corpus(["--output", str(tmp_path / "file" / "x"), "--megabytes", "0.01"])
