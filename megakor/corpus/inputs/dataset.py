@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -66,8 +67,16 @@ def _load(path: str) -> IterableDataset:
             from datasets import load_dataset
         except ImportError as error:
             raise ConfigError(f"{path}: needs the library datasets: pip install 'megakor[hf]'.") from error
+    _lock_bars_in_this_process()
     with _explained(path):
         return load_dataset(name, configuration, split=split, streaming=True)
+
+
+def _lock_bars_in_this_process() -> None:
+    """The library's progress bars would take a semaphore of the system, which nobody gives back for a killed worker."""
+    from tqdm import tqdm
+
+    tqdm.set_lock(threading.RLock())
 
 
 @contextmanager
