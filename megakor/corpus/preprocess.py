@@ -19,21 +19,21 @@ from megakor.corpus.build.plan import Plan, Task, make_plan
 from megakor.corpus.build.problems import ProblemCounts
 from megakor.corpus.build.progress import Progress
 from megakor.corpus.build.publish import PUBLISH, check_inputs_unchanged, complete_publishing, finished
+from megakor.corpus.build.sample import Sample, require_fields
 from megakor.corpus.build.stages import ENCODE, Encoding
 from megakor.corpus.build.survey import HELD, KNOWN, Survey
 from megakor.corpus.build.team import Team
 from megakor.corpus.build.workers import Work, work_through
 from megakor.corpus.engines.choice import choose_engine
 from megakor.corpus.inputs.listing import list_inputs
-from megakor.corpus.inputs.reading import read_portion
-from megakor.corpus.inputs.records import InputFile, Records
+from megakor.corpus.inputs.records import InputFile
 from megakor.corpus.manifest import Manifest
 from megakor.corpus.tokenizer import Tokenizer
-from megakor.errors import DataError, StorageError
+from megakor.errors import DataError, MegakorError, StorageError
 from megakor.storage import make_directory
+from megakor.units import counted
 
 __all__ = ["PreprocessOptions", "preprocess"]
-_SAMPLE_TASKS, _SAMPLE_CHARACTERS = 4, 400_000
 Log = Callable[[str], None]
 
 
@@ -44,12 +44,14 @@ def preprocess(options: PreprocessOptions, log: Log, team: Team | None = None) -
     (outputs). After any of them the same command goes on from what is done.
     """
     options.validate()
+    team = team or Team()
+    log = team.labelled(log)
     tokenizer = Tokenizer.load(options.tokenizer)
     files = list_inputs(options.inputs, log)
     make_directory(options.output_prefix.parent)
     manifests: list[Manifest] = []
     for key in options.json_keys:
-        manifests += _build(options, key, files, tokenizer, team or Team(), log)
+        manifests += _build(options, key, files, tokenizer, team, log)
     return manifests
 
 
@@ -57,6 +59,7 @@ def _build(
     options: PreprocessOptions, key: str, files: Sequence[InputFile], tokenizer: Tokenizer, team: Team, log: Log
 ) -> list[Manifest]:
     plan = make_plan(options, key, files, tokenizer)
+    require_fields(plan, options.read_fields())
     begun = _begin(plan, options, team, log)
     if begun is None:
         log(f"{plan.prefix} is finished, from these inputs and with these options: nothing to do.")
@@ -68,14 +71,21 @@ def _build(
         if merging is not None:
             with merging:
                 return _complete(plan, job, options, team, log)
-    except DataError:
-        if team.size == 1 and not job.has_documents(ENCODE, [task.name for task in plan.tasks]):
-            with gate(plan.work, team, log):
+    except (MegakorError, KeyboardInterrupt) as error:
+        with gate(plan.work, team, log):
+            if job.is_left("lock.*") and _holds_nothing(job, plan, error):
                 job.remove()
         raise
     if team.together:
         team.wait(lambda: not plan.work.exists(), "the first member to complete the shards", log)
     return []
+
+
+def _holds_nothing(job: Job, plan: Plan, error: BaseException) -> bool:
+    """Whether nothing would be lost with the work directory. Bad data ends a build without documents again."""
+    if isinstance(error, DataError):
+        return not job.has_documents(ENCODE, [task.name for task in plan.tasks])
+    return not job.has_begun()
 
 
 def _begin(plan: Plan, options: PreprocessOptions, team: Team, log: Log) -> tuple[Job, TextIO] | None:
@@ -111,7 +121,8 @@ def _complete(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log:
         team.wait(job.is_left, "the other members to leave", log)
         made = complete_publishing(plan, job)
     for manifest in made:
-        log(f"{plan.prefix}: {manifest.documents:,} {manifest.role} documents, {manifest.tokens:,} tokens")
+        documents = counted(manifest.documents, f"{manifest.role} document")
+        log(f"{plan.prefix}: {documents}, {counted(manifest.tokens, 'token')}")
     return made
 
 
@@ -127,11 +138,14 @@ def _encode(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: L
             team.wait(partial(job.all_done, stage, names), f"the survey of sentences ({stage})", log)
     left = [task for task in tasks if not job.is_done(ENCODE, task.name)]
     if not left:
+        log("no task to do" if tasks else f"no task for this member: there are only {counted(len(names), 'task')}")
         return
-    choice = choose_engine(options.engine, options.tokenizer, _sample(plan))
-    for note in choice.notes:
+    sample = Sample.take(plan)
+    choice = choose_engine(options.engine, options.tokenizer, sample.texts)
+    for note in [*choice.notes, *sample.warnings(options.read_fields())]:
         log(note)
-    log(f"engine: {choice.name} {choice.version}; {len(left):,} of {len(tasks):,} tasks to do ({team})")
+    workers = counted(min(options.workers, len(left)), "worker")
+    log(f"engine: {choice.name} {choice.version}; {len(left):,} of {counted(len(tasks), 'task')} to do, by {workers}")
     work = Encoding(replace(plan.settings, engine=choice.name), surveyed)
     problems = ProblemCounts()
 
@@ -157,7 +171,7 @@ def _run_stage(
     """Do the tasks that are not done and mark each when it is; returns a table of who did what."""
     left = [task for task in tasks if not job.is_done(stage, task.name)]
     size = sum(task.portion.byte_stop - task.portion.byte_start for task in left)
-    with Progress(size, workers, log, sys.stderr.isatty()) as progress:
+    with Progress(size, len(left), min(workers, len(left)), log, sys.stderr.isatty()) as progress:
         for task, result in work_through(left, work, workers, progress):
             job.mark(stage, task.name, result)
             hear(task, result)
@@ -174,24 +188,8 @@ def _is_last(plan: Plan, job: Job, team: Team, log: Log) -> bool:
     if not team.together:
         if not encoded():
             left = sum(not job.is_done(ENCODE, name) for name in names)
-            log(
-                f"{team}: this share is done; {left:,} tasks are left to others, of whom the last completes the shards."
-            )
+            log(f"this share is done; {counted(left, 'task')} left to others, of whom the last completes the shards")
         return encoded()
     if team.rank == 0:
         team.wait(encoded, "the other members' tasks", log)
     return team.rank == 0
-
-
-def _sample(plan: Plan) -> list[str]:
-    """Texts from the beginnings of some tasks spread over the input, for the proof of the engine."""
-    step = max(1, len(plan.tasks) // _SAMPLE_TASKS)
-    texts: list[str] = []
-    for task in plan.tasks[::step][:_SAMPLE_TASKS]:
-        room = _SAMPLE_CHARACTERS // _SAMPLE_TASKS
-        for text in next(iter(read_portion(task.portion, plan.settings.fields)), Records()).texts:
-            if room <= 0:
-                break
-            texts.append(text[:room])
-            room -= len(text)
-    return texts

@@ -24,7 +24,7 @@ from megakor.errors import ConfigError
 def test_values_get_the_narrowest_common_type_and_no_value_is_lost(
     values: list[object], kind: pa.DataType, kept: list[object]
 ) -> None:
-    column = value_column(values)
+    column, _ = value_column(values)
     assert column.type == kind
     assert column.to_pylist() == kept
 

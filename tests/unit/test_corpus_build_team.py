@@ -128,7 +128,14 @@ def test_waiting_looks_less_and_less_often_and_says_a_word(monkeypatch: pytest.M
     assert pauses[0] < 0.1
     assert max(pauses) <= 2
     assert len(words) == 2
-    assert words[0].startswith("member 2 of 4 (MPI): waiting for the others for 6")
+    assert words[0].startswith("waiting for the others for 6")
+
+
+def test_lines_of_a_member_bear_its_name() -> None:
+    words: list[str] = []
+    Team(1, 4, Kind.MPI).labelled(words.append)("a line")
+    Team().labelled(words.append)("another")
+    assert words == ["member 2 of 4 (MPI): a line", "another"]
 
 
 def test_waiting_in_an_array_says_what_may_never_come(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from megakor.corpus.build.columns import turned_to_text
 from megakor.corpus.build.finish import side_files, write_side_files
 from megakor.corpus.build.job import Job
 from megakor.corpus.build.merge import Bucket, create_bin, plan_merge
@@ -16,15 +18,19 @@ from megakor.corpus.build.options import PreprocessOptions
 from megakor.corpus.build.plan import Plan
 from megakor.corpus.build.problems import ProblemCounts
 from megakor.corpus.build.publish import begin_publishing, input_records
+from megakor.corpus.build.sample import no_such_field
 from megakor.corpus.build.stages import ENCODE, MERGE, Hashing, Merging
 from megakor.corpus.build.text_steps import TRAINING, VALIDATION, Losses
 from megakor.corpus.build.workers import Silence, work_through
 from megakor.corpus.manifest import HoldoutRecord, InputRecord, Manifest
 from megakor.corpus.shard_writer import index_bytes
-from megakor.errors import DataError
+from megakor.errors import ConfigError, DataError
 from megakor.storage import HASH_PIECE, hash_of_pieces
+from megakor.units import counted
 
 _HASH_RANGE = 64 * HASH_PIECE
+FEW_HELD_OUT = 100
+"""Documents; a validation loss over fewer is mostly chance."""
 
 
 @dataclass
@@ -33,6 +39,10 @@ class Totals:
 
     runs: dict[str, list[str]] = field(default_factory=dict)
     documents: dict[str, int] = field(default_factory=dict)
+    documents_read: int = 0
+    lacking: Counter[str] = field(default_factory=Counter)
+    conditioned: Counter[str] = field(default_factory=Counter)
+    mixed: set[str] = field(default_factory=set)
     losses: Losses = field(default_factory=Losses)
     problems: ProblemCounts = field(default_factory=ProblemCounts)
     pieces: dict[int, list[str]] = field(default_factory=dict)
@@ -50,6 +60,10 @@ class Totals:
         for role, names in marker["runs"].items():
             self.runs.setdefault(role, []).extend(names)
             self.documents[role] = self.documents.get(role, 0) + marker["documents"][role]
+        self.documents_read += marker["read"]
+        self.lacking.update(marker["lacking"])
+        self.conditioned.update(marker["conditioned"])
+        self.mixed.update(marker["mixed"])
         for reason, count in marker["losses"]["skipped"].items():
             self.losses.skip(reason, count)
         self.losses.sentences_removed += marker["losses"]["sentences_removed"]
@@ -64,13 +78,18 @@ def assemble(plan: Plan, job: Job, options: PreprocessOptions, log: Callable[[st
     totals.problems.check(options.on_error, options.max_errors)
     _log_losses(totals, log)
     try:
+        _check_fields(totals, options)
         _check_not_empty(totals, options)
-    except DataError:
+    except (ConfigError, DataError):
         job.remove()  # the same work would end the same way
         raise
+    _log_conditioning(totals, options, log)
     inputs = input_records(plan.files, totals.pieces)
     roles = (TRAINING, VALIDATION) if options.holdout_share else (TRAINING,)
-    begin_publishing(job, {role: _assemble_role(role, plan, job, totals, inputs, options) for role in roles})
+    manifests = {role: _assemble_role(role, plan, job, totals, inputs, options) for role in roles}
+    for name in sorted(totals.mixed):
+        log(f"the values of {name!r} are of several kinds: its column holds them as text")
+    begin_publishing(job, manifests)
 
 
 def _assemble_role(
@@ -78,6 +97,7 @@ def _assemble_role(
 ) -> Manifest:
     dtype = np.dtype(plan.settings.dtype)
     merge, buckets = plan_merge(job.directory, role, totals.runs[role], dtype.name, options.shuffle_seed is not None)
+    totals.mixed |= turned_to_text((merge.open_run(name).schema for name in merge.runs), merge.schema)
     tokens = sum(bucket.tokens for bucket in buckets)
     create_bin(merge, tokens)
     left = [bucket for bucket in buckets if not job.is_done(f"{MERGE}.{role}", bucket.name)]
@@ -135,16 +155,39 @@ def _holdout(losses: Losses, options: PreprocessOptions) -> HoldoutRecord | None
 
 def _log_losses(totals: Totals, log: Callable[[str], None]) -> None:
     for reason, count in sorted(totals.losses.skipped.items()):
-        log(f"left out {count:,} documents: {reason}")
+        log(f"left out {counted(count, 'document')}: {reason}")
     if totals.problems.total:
-        log(f"skipped {totals.problems.total:,} documents that cannot be read:")
+        log(f"skipped {counted(totals.problems.total, 'document')} that cannot be read:")
         for line in totals.problems.lines():
             log(f"  {line}")
     if totals.losses.sentences_removed:
         log(
-            f"held out: removed {totals.losses.sentences_removed:,} sentences that training knows, dropped "
-            f"{totals.losses.documents_dropped:,} documents that became too short"
+            f"held out: removed {counted(totals.losses.sentences_removed, 'sentence')} that training knows, dropped "
+            f"{counted(totals.losses.documents_dropped, 'document')} that became too short"
         )
+
+
+def _log_conditioning(totals: Totals, options: PreprocessOptions, log: Callable[[str], None]) -> None:
+    documents = sum(totals.documents.values())
+    for template, column, where in (
+        (options.prepend, "prefix_tokens", "before"),
+        (options.append, "suffix_tokens", "after"),
+    ):
+        if template is not None:
+            log(f"text put {where} {totals.conditioned[column]:,} of {counted(documents, 'document')}")
+    held = totals.documents.get(VALIDATION, 0)
+    if options.holdout_share and held < FEW_HELD_OUT:
+        log(
+            f"warning: {counted(held, 'document')} for validation: fewer than {FEW_HELD_OUT} say little about a run; "
+            f"raise --holdout-share ({options.holdout_share})."
+        )
+
+
+def _check_fields(totals: Totals, options: PreprocessOptions) -> None:
+    for name, option in options.read_fields().items():
+        if totals.documents_read and totals.lacking[name] == totals.documents_read:
+            who = f"none of the {counted(totals.documents_read, 'document')} has"
+            raise ConfigError(no_such_field(option, name, who))
 
 
 def _check_not_empty(totals: Totals, options: PreprocessOptions) -> None:

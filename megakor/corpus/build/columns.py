@@ -13,12 +13,15 @@ from megakor.corpus import metadata
 from megakor.errors import ConfigError
 
 OWN = (*metadata.COLUMNS.names, "prefix_tokens", "suffix_tokens")
+_RESERVED = (*OWN, "_key", "_start", "_length")
 
 
 def check_names(names: Sequence[str]) -> None:
     """Raises ConfigError for a chosen field whose column the build itself writes."""
     for name in names:
-        if name in OWN:
+        if not name:
+            raise ConfigError("--metadata-keys: an empty name; leave it out.")
+        if name in _RESERVED:
             raise ConfigError(
                 f"--metadata-keys {name}: the build writes a column of this name itself; for a language or source of "
                 "each document use --language-key or --source-key."
@@ -32,15 +35,29 @@ def name_column(names: Sequence[str] | str, rows: int) -> pa.Array:
     return pa.array(names, pa.string()).dictionary_encode()
 
 
-def value_column(values: Sequence[Any]) -> pa.Array:
-    """A column of the narrowest common type; values without one become texts (JSON for what is no text)."""
+def value_column(values: Sequence[Any]) -> tuple[pa.Array, bool]:
+    """A column of the narrowest common type, and whether the values have none.
+
+    Those without one become texts, as do lists and objects (JSON for what is no text).
+    """
     try:
         column = pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         column = None
     if column is None or pa.types.is_nested(column.type):
-        return pa.array([_text(value) for value in values], pa.string())
-    return column
+        return pa.array([_text(value) for value in values], pa.string()), column is None
+    return column, False
+
+
+def turned_to_text(schemas: Iterable[pa.Schema], common: pa.Schema) -> set[str]:
+    """Fields that are text in the common schema and something else in one of these."""
+    texts = {column.name for column in common if column.type == pa.string()}
+    return {
+        column.name
+        for schema in schemas
+        for column in schema
+        if column.name in texts and column.type not in (pa.string(), pa.null())
+    }
 
 
 def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from megakor.corpus import metadata
-from megakor.corpus.build.columns import common_schema, conformed, name_column, value_column
+from megakor.corpus.build.columns import common_schema, conformed, name_column, turned_to_text, value_column
 from megakor.corpus.build.order import document_keys
 from megakor.corpus.build.problems import ProblemCounts
 from megakor.corpus.build.runs import write_run
@@ -27,8 +28,8 @@ from megakor.corpus.shard_writer import narrowed
 
 RUN_BYTES = 64 << 20
 """Token bytes of a run: what a worker holds in memory before it sorts and writes."""
-Report = Callable[[int, int, int], None]
-"""Called with bytes read, documents and tokens since the last call."""
+Report = Callable[[int, int, int, int], None]
+"""Called with bytes of the input, documents, UTF-8 bytes of their text and tokens since the last call."""
 
 
 @dataclass
@@ -41,6 +42,14 @@ class TaskResult:
     """Role -> names of runs."""
     documents: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    read: int = 0
+    """Documents read, whether or not they were kept."""
+    lacking: dict[str, int] = field(default_factory=dict)
+    """Field -> how many of them have no such field."""
+    conditioned: dict[str, int] = field(default_factory=dict)
+    """Documents that got text in front (prefix_tokens) and at their end (suffix_tokens)."""
+    mixed: list[str] = field(default_factory=list)
+    """Fields whose values are of kinds that only a text can hold together."""
     losses: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, Any] = field(default_factory=dict)
 
@@ -60,17 +69,30 @@ def encode_portion(
     """
     losses, problems = Losses(), ProblemCounts()
     runs: dict[str, _RunBuilder] = {}
+    read, lacking = 0, Counter[str]()
     for records in read_portion(portion, settings.fields):
         problems.extend(records.problems)
         problems.check(settings.on_error, settings.max_errors)
+        read += len(records.texts)
+        lacking.update(records.lacking)
         documents = kept_documents(records, settings.rules, where, losses)
         told = _Told(records, report)
         for role, chosen in by_role(documents, settings.holdout, shared, losses).items():
             builder = runs.setdefault(role, _RunBuilder(f"{name}.{role}", settings, portion))
             if chosen.texts:
-                told.add(len(chosen.texts), builder.add(chosen, engine))
+                told.add(len(chosen.texts), *builder.add(chosen, engine))
         told.done()
-    result = TaskResult(hash_portion(portion), losses=vars(losses), problems=problems.to_json())
+    return _result(
+        TaskResult(
+            hash_portion(portion), read=read, lacking=dict(lacking), losses=vars(losses), problems=problems.to_json()
+        ),
+        runs,
+    )
+
+
+def _result(result: TaskResult, runs: dict[str, _RunBuilder]) -> TaskResult:
+    """The same with what the runs hold, which are written out."""
+    conditioned, mixed = Counter[str](), set[str]()
     for role, builder in runs.items():
         builder.flush()
         result.runs[role], result.documents[role], result.tokens[role] = (
@@ -78,6 +100,9 @@ def encode_portion(
             builder.documents,
             builder.tokens,
         )
+        conditioned.update(builder.conditioned)
+        mixed |= builder.mixed
+    result.conditioned, result.mixed = dict(conditioned), sorted(mixed)
     return result
 
 
@@ -86,14 +111,15 @@ class _Told:
 
     def __init__(self, records: Records, report: Report) -> None:
         self._bytes, self._report = records.bytes_read, report
-        self._documents = self._tokens = 0
+        self._documents = self._text_bytes = self._tokens = 0
 
-    def add(self, documents: int, tokens: int) -> None:
+    def add(self, documents: int, text_bytes: int, tokens: int) -> None:
         self._documents += documents
+        self._text_bytes += text_bytes
         self._tokens += tokens
 
     def done(self) -> None:
-        self._report(self._bytes, self._documents, self._tokens)
+        self._report(self._bytes, self._documents, self._text_bytes, self._tokens)
 
 
 class _RunBuilder:
@@ -103,21 +129,26 @@ class _RunBuilder:
         self._name, self._settings, self._portion = name, settings, portion
         self.names: list[str] = []
         self.documents = self.tokens = 0
+        self.conditioned: Counter[str] = Counter()
+        self.mixed: set[str] = set()
         self._clear()
 
-    def add(self, documents: Documents, engine: Engine) -> int:
-        """Encode documents and keep them; returns their tokens."""
+    def add(self, documents: Documents, engine: Engine) -> tuple[int, int]:
+        """Encode documents and keep them; returns the bytes of their text and their tokens."""
         tokens, lengths, extra = encode_documents(documents, self._settings, self._portion, engine)
+        text_bytes = [_utf8_bytes(text) for text in documents.texts]
+        self.conditioned.update({name: int(np.count_nonzero(counts)) for name, counts in extra.items()})
         self._tokens.append(tokens)
         self._lengths.append(lengths)
         self._keys.append(self._keys_of(documents))
-        self._rows.append(self._metadata(documents, tokens, lengths, extra))
+        own = {metadata.TEXT_BYTES: pa.array(text_bytes, pa.int64()), metadata.CHECKSUM: checksums(tokens, lengths)}
+        self._rows.append(self._metadata(documents, own | {name: n.astype(np.int32) for name, n in extra.items()}))
         self._bytes += tokens.nbytes
         self.documents += len(lengths)
         self.tokens += len(tokens)
         if self._bytes >= RUN_BYTES:
             self.flush()
-        return len(tokens)
+        return sum(text_bytes), len(tokens)
 
     def flush(self) -> None:
         """Write what is collected as a run."""
@@ -125,7 +156,9 @@ class _RunBuilder:
             return
         name = f"{self._name}.{len(self.names)}"
         tokens, lengths, keys = (np.concatenate(part) for part in (self._tokens, self._lengths, self._keys))
-        schema = common_schema(rows.schema for rows in self._rows)
+        schemas = [rows.schema for rows in self._rows]
+        schema = common_schema(schemas)
+        self.mixed |= turned_to_text(schemas, schema)
         rows = pa.concat_tables([conformed(rows, schema) for rows in self._rows]).unify_dictionaries().combine_chunks()
         self._clear()
         write_run(self._settings.directory, name, tokens, lengths, keys, rows)
@@ -141,20 +174,19 @@ class _RunBuilder:
     def _keys_of(self, documents: Documents) -> np.ndarray:
         return document_keys(self._portion.file, np.array(documents.positions, dtype=np.int64), self._settings.seed)
 
-    def _metadata(
-        self, documents: Documents, tokens: np.ndarray, lengths: np.ndarray, extra: dict[str, np.ndarray]
-    ) -> pa.Table:
+    def _metadata(self, documents: Documents, own: dict[str, Any]) -> pa.Table:
         settings, rows = self._settings, len(documents.texts)
         columns: dict[str, pa.Array] = {
             metadata.SOURCE: _names(documents, settings.source_key, settings.source or self._portion.path, rows),
             metadata.LANGUAGE: _names(documents, settings.language_key, settings.language, rows),
             metadata.POSITION: pa.array(documents.positions, pa.int64()),
-            metadata.TEXT_BYTES: pa.array([_utf8_bytes(text) for text in documents.texts], pa.int64()),
-            metadata.CHECKSUM: pa.array(checksums(tokens, lengths)),
         }
-        columns |= {name: pa.array(counts.astype(np.int32)) for name, counts in extra.items()}
-        chosen = {name: value_column(documents.metadata[name]) for name in settings.kept_fields}
-        return pa.table(columns | chosen)
+        chosen: dict[str, pa.Array] = {}
+        for name in settings.kept_fields:
+            chosen[name], mixed = value_column(documents.metadata[name])
+            if mixed:
+                self.mixed.add(name)
+        return pa.table(columns | own | chosen)
 
 
 def encode_documents(

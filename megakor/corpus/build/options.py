@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from megakor.corpus.build.columns import check_names
-from megakor.corpus.operations.conditioning import Conditioning
+from megakor.corpus.engines.load import require_fitting
+from megakor.corpus.manifest import VALIDATION_SUFFIX
+from megakor.corpus.operations.conditioning import DOCUMENT_ID, Conditioning
 from megakor.corpus.operations.expression import parse
+from megakor.corpus.operations.template import Template
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ConfigError
 
@@ -76,12 +79,34 @@ class PreprocessOptions:
                 f"--max-chars {self.maximum_characters} is below 1 or below --min-chars {self.minimum_characters}: no "
                 "document would be left."
             )
+        for option in ("prepend", "append"):
+            if getattr(self, option) is None and getattr(self, f"{option}_probability") != 1:
+                raise ConfigError(f"--{option}-probability says how often, --{option} what: give both.")
+        for option, seed in (("--holdout-seed", self.holdout_seed), ("--conditioning-seed", self.conditioning_seed)):
+            if not -(2**63) <= seed < 2**63:
+                raise ConfigError(f"{option} {seed}: a number that 64 bits hold.")
         if self.task_bytes is not None and self.task_bytes < 1:
             raise ConfigError("--task-megabytes must be above 0.")
         if len(set(self.json_keys)) < len(self.json_keys):
             raise ConfigError(f"--json-keys {' '.join(self.json_keys)}: a key is named twice.")
+        for prefix in map(self.prefix, self.json_keys):
+            if prefix.is_dir():
+                raise ConfigError(
+                    f"--output-prefix {prefix} is a directory: give a name in it, such as {prefix / 'ko'}"
+                )
+        self._check_prefixes()
         check_names(self.metadata_keys)
+        require_fitting(self.engine, self.tokenizer)
         self.record()
+
+    def _check_prefixes(self) -> None:
+        """Raises ConfigError for keys of which two give the same shard, or that are no part of a file's name."""
+        names = [self.prefix(key) for key in self.json_keys]
+        names += [shard_file(name, VALIDATION_SUFFIX) for name in names]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"--json-keys {' '.join(self.json_keys)}: two of them would write the same shard.")
+        if len(self.json_keys) > 1 and (bad := [key for key in self.json_keys if "/" in key or not key]):
+            raise ConfigError(f"--json-keys: {bad[0]!r} cannot be part of a file's name; build it by itself.")
 
     @property
     def conditioning(self) -> Conditioning | None:
@@ -96,12 +121,21 @@ class PreprocessOptions:
         )
         return made if made.active else None
 
-    def read_fields(self) -> tuple[str, ...]:
-        """Every field of the input that is read beside the text. Raises ConfigError."""
-        names = [*self.metadata_keys, self.language_key, self.source_key]
-        names += parse(self.where).fields if self.where else []
-        names += self.conditioning.fields if self.conditioning else []
-        return tuple(dict.fromkeys(name for name in names if name))
+    def read_fields(self) -> dict[str, str]:
+        """Every field of the input that is read beside the text, and the option that names it. Raises ConfigError."""
+        named = [("--metadata-keys", name) for name in self.metadata_keys]
+        named += [("--language-key", self.language_key or ""), ("--source-key", self.source_key or "")]
+        named += [("--where", name) for name in (parse(self.where).fields if self.where else ())]
+        if self.conditioning is not None:
+            named.append(("--document-id", self.document_id or ""))
+            templates = {"--prepend": self.prepend or "", "--append": self.append or ""}
+            named += [
+                (option, name)
+                for option, text in templates.items()
+                for name in Template.parse(text, option).fields
+                if name != DOCUMENT_ID
+            ]
+        return {name: option for option, name in reversed(named) if name}
 
     def record(self) -> dict[str, Any]:
         """The options that decide what the tokens and their metadata are, as JSON. Raises ConfigError."""

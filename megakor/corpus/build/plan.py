@@ -13,8 +13,9 @@ from megakor.corpus.holdout import HoldoutRule
 from megakor.corpus.inputs.cutting import cut
 from megakor.corpus.inputs.records import Fields, InputFile, Portion
 from megakor.corpus.manifest import VALIDATION_SUFFIX, Manifest
-from megakor.corpus.shard_writer import shard_file, token_dtype
+from megakor.corpus.shard_writer import shard_file, shard_files, token_dtype
 from megakor.corpus.tokenizer import Tokenizer
+from megakor.errors import ConfigError
 
 WORK_SUFFIX = ".work"
 SMALLEST_TASK, LARGEST_TASK = 4 << 20, 128 << 20
@@ -58,8 +59,10 @@ class Plan:
 
 
 def make_plan(options: PreprocessOptions, key: str, files: Sequence[InputFile], tokenizer: Tokenizer) -> Plan:
-    """Raises DataError for an input that cannot be read, or a tokenizer without the end token that is asked for."""
+    """Raises DataError for an input that cannot be read, or a tokenizer without the end token that is asked for, and
+    ConfigError for a prefix at which the build would overwrite what it reads."""
     prefix = options.prefix(key)
+    _check_apart(options, prefix, files)
     task_bytes = options.task_bytes or _task_bytes(sum(file.bytes for file in files))
     portions = [portion for number, file in enumerate(files) for portion in cut(number, file, task_bytes)]
     return Plan(
@@ -75,6 +78,24 @@ def make_plan(options: PreprocessOptions, key: str, files: Sequence[InputFile], 
         settings=_settings(options, key, prefix, tokenizer),
         vocabulary_size=tokenizer.vocabulary_size,
     )
+
+
+def _check_apart(options: PreprocessOptions, prefix: Path, files: Sequence[InputFile]) -> None:
+    """Raises ConfigError where the build would overwrite what it reads, or read what it writes."""
+    work = shard_file(prefix, WORK_SUFFIX).resolve()
+    own = {path.resolve() for name in (prefix, shard_file(prefix, VALIDATION_SUFFIX)) for path in shard_files(name)}
+    for path in (*(Path(file.path) for file in files), options.tokenizer, options.tokenizer / "tokenizer.json"):
+        if path.resolve() in own or work in path.resolve().parents:
+            raise ConfigError(
+                f"--output-prefix {prefix}: {path} is read by this build and would be replaced by it, or was made by "
+                "it. Choose a prefix elsewhere."
+            )
+    for directory in (Path(name) for name in options.inputs):
+        if directory.is_dir() and directory.resolve() in prefix.resolve().parents:
+            raise ConfigError(
+                f"--output-prefix {prefix} lies inside the input directory {directory}, which would then hold other "
+                "files than before. Choose a prefix elsewhere."
+            )
 
 
 def record_of(manifest: Manifest) -> dict[str, Any]:
@@ -123,7 +144,7 @@ def _settings(options: PreprocessOptions, key: str, prefix: Path, tokenizer: Tok
         tokenizer=options.tokenizer,
         engine="tokenizers",
         dtype=token_dtype(tokenizer.vocabulary_size).name,
-        fields=Fields(key, options.read_fields(), options.text_unit),
+        fields=Fields(key, tuple(sorted(options.read_fields())), options.text_unit),
         rules=TextRules(options.normalize, options.minimum_characters, options.maximum_characters, options.where),
         holdout=HoldoutSettings(
             HoldoutRule(options.holdout_share, options.holdout_seed),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TextIO
 
 from megakor.corpus.build.progress_bars import ProgressBars
 from megakor.text_table import aligned
-from megakor.units import compact, data_size, duration, percent
+from megakor.units import compact, counted, data_size, duration, percent
 
 LINE_EVERY = 60.0
 """Seconds between two lines where there is no terminal."""
@@ -29,12 +29,16 @@ class Work:
 
     tasks: int = 0
     bytes: int = 0
+    """Of the input; a dataset that is streamed has none."""
     documents: int = 0
+    text_bytes: int = 0
+    """UTF-8 bytes of the documents that were encoded."""
     tokens: int = 0
 
-    def add(self, bytes_: int, documents: int, tokens: int) -> None:
+    def add(self, bytes_: int, documents: int, text_bytes: int, tokens: int) -> None:
         self.bytes += bytes_
         self.documents += documents
+        self.text_bytes += text_bytes
         self.tokens += tokens
 
 
@@ -54,20 +58,24 @@ class Progress:
     def __init__(
         self,
         total_bytes: int,
+        tasks: int,
         workers: int,
         log: Callable[[str], None],
         terminal: bool,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`total_bytes` of input are still to be read. `log` gets lines for people; bars go to `stream`, or stderr."""
-        self.total_bytes = total_bytes
+        """`total_bytes` of input in `tasks` are still to be read, by so many workers.
+
+        `log` gets lines for people; bars go to `stream`, or stderr.
+        """
+        self.total_bytes, self.tasks = total_bytes, tasks
         self.all = Work()
         self._log = log
         self._clock = clock
         self._start = self._last_line = clock()
         self.workers = [Worker(Work(), self._start) for _ in range(workers)]
-        self._recent: deque[tuple[float, int, int]] = deque([(self._start, 0, 0)])
+        self._recent: deque[tuple[float, Work]] = deque([(self._start, Work())])
         self._bars = ProgressBars(self, stream) if terminal else None
 
     def __enter__(self) -> Progress:
@@ -81,12 +89,12 @@ class Progress:
         if self._bars is not None:
             self._bars.stop()
 
-    def update(self, worker: int, bytes_: int, documents: int, tokens: int) -> None:
+    def update(self, worker: int, bytes_: int, documents: int, text_bytes: int, tokens: int) -> None:
         """Count what a worker has done since its last word; zeros only say that it is at work."""
         self.workers[worker].last_word = self._clock()
         self.workers[worker].busy = True
-        self.workers[worker].work.add(bytes_, documents, tokens)
-        self.all.add(bytes_, documents, tokens)
+        self.workers[worker].work.add(bytes_, documents, text_bytes, tokens)
+        self.all.add(bytes_, documents, text_bytes, tokens)
         self.tick()
 
     def task_done(self, worker: int) -> None:
@@ -100,7 +108,7 @@ class Progress:
         """Say the line of the minute if it is time. Call it also when no worker has spoken for a while."""
         now = self._clock()
         if now - self._recent[-1][0] >= 1:
-            self._recent.append((now, self.all.bytes, self.all.tokens))
+            self._recent.append((now, replace(self.all)))
         while len(self._recent) > 2 and now - self._recent[1][0] >= RECENT:
             self._recent.popleft()
         if self._bars is None and now - self._last_line >= LINE_EVERY:
@@ -108,45 +116,64 @@ class Progress:
             self._log(self.line())
 
     def finish(self) -> list[str]:
-        """The final table: a row for every worker and their sum."""
-        header = ["worker", "tasks", "text", "documents", "tokens", "text/s", "tokens/s"]
-        shown = self.shown() if len(self.workers) > 1 else []
+        """The final table: a row for every worker that did something, and their sum."""
+        header = ["worker", "tasks", "read", "documents", "text", "tokens", "text/s", "tokens/s"]
+        active = [number for number, worker in enumerate(self.workers) if worker.work != Work()]
+        shown = self._slowest(active) if len(active) > 1 else []
         rows = [self._row(str(number), self.workers[number].work) for number in shown]
-        *lines, last = aligned([header, *rows, self._row("all", self.all)], left=1)
-        hidden = len(self.workers) - len(shown)
+        table = [header, *rows, self._row("all", self.all)]
+        if not self.total_bytes:
+            table = [[cell for number, cell in enumerate(row) if number != header.index("read")] for row in table]
+        *lines, last = aligned(table, left=1)
+        hidden = len(active) - len(shown)
         return [*lines, *([f"{hidden:,} faster workers are not shown"] if shown and hidden else []), last]
 
     def line(self) -> str:
         """How far, how fast, how long still, and who is silent."""
-        bytes_per_second, tokens_per_second = self.speed()
         parts = [
-            percent(self.share()),
-            f"{data_size(self.all.bytes)} of {data_size(self.total_bytes)}",
+            *self.stand(),
             f"{compact(self.all.documents)} documents",
-            f"{data_size(bytes_per_second)}/s",
-            f"{compact(tokens_per_second)} tokens/s",
+            *self.speeds(),
             f"{self.time_left()} left",
             *(f"worker {number} silent for {duration(seconds)}" for number, seconds in self.silent()),
         ]
         return " | ".join(parts)
 
+    def stand(self) -> list[str]:
+        """How far: of the bytes of the input, or of the tasks where they have none."""
+        if self.total_bytes:
+            return [percent(self.share()), f"{data_size(self.all.bytes)} of {data_size(self.total_bytes)} read"]
+        return [percent(self.share()), f"{self.all.tasks:,} of {counted(self.tasks, 'task')}"]
+
+    def speeds(self) -> list[str]:
+        """Of text and tokens now; of the input in a stage that encodes nothing."""
+        read, text, tokens = self.speed()
+        if not self.all.documents:
+            return [f"{data_size(read)}/s read"]
+        return [f"{data_size(text)}/s of text", f"{compact(tokens)} tokens/s"]
+
     def share(self) -> float:
         """Of the input that has been read, from 0 to 1."""
-        return min(1.0, self.all.bytes / self.total_bytes) if self.total_bytes else 1.0
+        done, whole = (self.all.bytes, self.total_bytes) if self.total_bytes else (self.all.tasks, self.tasks)
+        return min(1.0, done / whole) if whole else 1.0
 
     def elapsed(self) -> float:
         """Seconds since the start."""
         return self._clock() - self._start
 
-    def speed(self) -> tuple[float, float]:
-        """Bytes and tokens per second over the last minute."""
-        then, bytes_, tokens = self._recent[0]
-        seconds = max(self._clock() - then, 1e-9)
-        return (self.all.bytes - bytes_) / seconds, (self.all.tokens - tokens) / seconds
+    def speed(self) -> tuple[float, float, float]:
+        """Bytes of input, bytes of text and tokens per second over the last minute."""
+        since, then = self._recent[0]
+        seconds = max(self._clock() - since, 1e-9)
+        return (
+            (self.all.bytes - then.bytes) / seconds,
+            (self.all.text_bytes - then.text_bytes) / seconds,
+            (self.all.tokens - then.tokens) / seconds,
+        )
 
     def time_left(self) -> str:
         """At the speed of the last minute."""
-        bytes_per_second, _ = self.speed()
+        bytes_per_second = self.speed()[0]
         left = max(0, self.total_bytes - self.all.bytes)
         return duration(left / bytes_per_second) if bytes_per_second else "unknown time"
 
@@ -163,8 +190,15 @@ class Progress:
 
     def shown(self) -> list[int]:
         """The workers to speak of: those that have done the least, in the order of their numbers."""
-        by_work = sorted(range(len(self.workers)), key=lambda number: self.workers[number].work.bytes)
+        return self._slowest(range(len(self.workers)))
+
+    def _slowest(self, numbers: Iterable[int]) -> list[int]:
+        by_work = sorted(numbers, key=lambda number: (self._done(number), number))
         return sorted(by_work[:WORKERS_SHOWN])
+
+    def _done(self, number: int) -> int:
+        work = self.workers[number].work
+        return work.bytes if self.total_bytes else work.text_bytes
 
     def _row(self, name: str, work: Work) -> list[str]:
         seconds = max(self.elapsed(), 1e-9)
@@ -173,7 +207,8 @@ class Progress:
             f"{work.tasks:,}",
             data_size(work.bytes),
             f"{work.documents:,}",
+            data_size(work.text_bytes),
             compact(work.tokens),
-            f"{data_size(work.bytes / seconds)}/s",
+            f"{data_size(work.text_bytes / seconds)}/s",
             compact(work.tokens / seconds),
         ]

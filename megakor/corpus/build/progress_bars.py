@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from megakor.units import compact, data_size, duration, percent
+from megakor.units import counted, data_size, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,14 +50,11 @@ class ProgressBars:
         from rich.table import Table
 
         progress = self._progress
-        bytes_per_second, tokens_per_second = progress.speed()
         row = Table.grid(padding=(0, 2))
         row.add_row(
             ProgressBar(total=1.0, completed=progress.share(), width=BAR_WIDTH),
-            percent(progress.share()),
-            f"{data_size(progress.all.bytes)} of {data_size(progress.total_bytes)}",
-            f"{data_size(bytes_per_second)}/s",
-            f"{compact(tokens_per_second)} tokens/s",
+            *progress.stand(),
+            *progress.speeds(),
             f"{progress.time_left()} left",
         )
         return row
@@ -73,9 +70,9 @@ class ProgressBars:
             work = progress.workers[number].work
             rows.add_row(
                 f"worker {number}",
-                f"{work.tasks:,} tasks",
-                data_size(work.bytes),
-                f"{data_size(work.bytes / seconds)}/s",
+                counted(work.tasks, "task"),
+                data_size(work.text_bytes),
+                f"{data_size(work.text_bytes / seconds)}/s",
                 f"silent for {duration(silent[number])}" if number in silent else progress.state(number),
                 style="red" if number in silent else None,
             )

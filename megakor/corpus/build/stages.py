@@ -42,8 +42,8 @@ class Encoding:
         return encode
 
     def describe(self, task: Task) -> str:
-        """The input."""
-        return task.portion.path
+        """The part of the input."""
+        return task.portion.place
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Merging:
 
         def merge(bucket: Bucket, report: Report) -> None:
             merge_bucket(self.merge, bucket)
-            report(0, 0, 0)
+            report(0, 0, 0, 0)
 
         return merge
 

@@ -43,7 +43,7 @@ class Survey:
 
     def describe(self, task: Task) -> str:
         """The input."""
-        return task.portion.path
+        return task.portion.place
 
     def _survey(self, task: Task, report: Report, known: np.ndarray | None) -> dict[str, Any]:
         role = VALIDATION if known is None else TRAINING
@@ -53,7 +53,7 @@ class Survey:
             documents = kept_documents(records, self.settings.rules, where, Losses())
             hashes = _hashes(by_role(documents, self.settings.holdout, (), Losses())[role].texts)
             found.append(hashes if known is None else hashes[np.isin(hashes, known)])
-            report(records.bytes_read, 0, 0)
+            report(records.bytes_read, 0, 0, 0)
         _save(_path(self.settings.directory, self.stage, task.name), _union(found))
         return {}
 

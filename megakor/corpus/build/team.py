@@ -80,6 +80,10 @@ class Team:
     def __str__(self) -> str:
         return self.kind.value if self.size == 1 else f"member {self.rank + 1} of {self.size} ({self.kind.value})"
 
+    def labelled(self, log: Callable[[str], None]) -> Callable[[str], None]:
+        """The same log, with this member's name before every line where there are several."""
+        return log if self.size == 1 else lambda line: log(f"{self}: {line}")
+
     def mine(self, items: Sequence[Item]) -> list[Item]:
         """This member's share; every item belongs to exactly one member."""
         return list(items[self.rank :: self.size])
@@ -94,7 +98,7 @@ class Team:
             now = time.monotonic()
             if now - said >= WORD_EVERY:
                 said = now
-                log(f"{self}: waiting for {what} for {now - since:.0f} s.{'' if self.together else _THROTTLED}")
+                log(f"waiting for {what} for {now - since:.0f} s.{'' if self.together else _THROTTLED}")
 
     def abort(self, code: int) -> NoReturn:
         """End this process with the code, and the members that run beside it: they would wait for it for ever."""

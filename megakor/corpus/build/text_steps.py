@@ -67,7 +67,7 @@ def kept_documents(records: Records, rules: TextRules, where: Expression | None,
         short = [n for n, text in enumerate(documents.texts) if len(text) <= longest]
         documents = _keep(documents, "too long", losses, short)
     if where is not None and documents.texts:
-        columns = {name: value_column(documents.metadata[name]) for name in where.fields}
+        columns = {name: value_column(documents.metadata[name])[0] for name in where.fields}
         fits = where.evaluate(pa.RecordBatch.from_pydict(columns))
         documents = _keep(documents, "filtered", losses, np.flatnonzero(fits).tolist())
     return documents

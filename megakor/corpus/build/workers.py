@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
-from megakor.errors import DataError, MegakorError
+from megakor.child_process import start_child
+from megakor.errors import LostError, MegakorError
 
 Task = TypeVar("Task")
 TaskTaken = TypeVar("TaskTaken", contravariant=True)
@@ -28,7 +29,7 @@ _TICK_SECONDS = 1.0
 class Listener(Protocol):
     """Who is told what the workers do; `megakor.corpus.build.progress.Progress` is one."""
 
-    def update(self, worker: int, bytes_: int, documents: int, tokens: int) -> None:
+    def update(self, worker: int, bytes_: int, documents: int, text_bytes: int, tokens: int) -> None:
         """What a worker has done since its last word."""
 
     def task_done(self, worker: int) -> None:
@@ -41,7 +42,7 @@ class Listener(Protocol):
 class Silence:
     """A listener for work that nobody watches."""
 
-    def update(self, worker: int, bytes_: int, documents: int, tokens: int) -> None:
+    def update(self, worker: int, bytes_: int, documents: int, text_bytes: int, tokens: int) -> None:
         """Says nothing."""
 
     def task_done(self, worker: int) -> None:
@@ -54,7 +55,7 @@ class Silence:
 class Work(Protocol[TaskTaken]):
     """What the workers do; sent to each when it starts."""
 
-    def start(self) -> Callable[[TaskTaken, Callable[[int, int, int], None]], Any]:
+    def start(self) -> Callable[[TaskTaken, Callable[[int, int, int, int], None]], Any]:
         """Called once in each worker; gives the function that does a task and reports its progress."""
         ...
 
@@ -68,7 +69,7 @@ def work_through(
 ) -> Iterator[tuple[Task, Any]]:
     """Do all tasks; gives each with its result as it is done. Where one worker is enough, this process does the work.
 
-    Raises what a task raises; DataError for a task at which two workers died.
+    Raises what a task raises; LostError for a task at which two workers died.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -161,9 +162,9 @@ class _Crew(Generic[Task]):
         assert task is not None
         self._deaths[id(task)] = self._deaths.get(id(task), 0) + 1
         if self._deaths[id(task)] >= _ATTEMPTS:
-            raise DataError(
+            raise LostError(
                 f"{self.work.describe(task)}: two workers died at it ({_cause(code)}). If memory is short, use fewer "
-                "--workers; what is done is kept, the same command goes on."
+                "--workers."
             )
         fresh = self._spawn(worker.number)
         worker.process, worker.pipe = fresh.process, fresh.pipe
@@ -174,7 +175,7 @@ class _Crew(Generic[Task]):
         context = get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there,), daemon=True)
-        process.start()
+        start_child(process)
         there.close()
         with suppress(OSError):  # it died while it started: the next message to it says so
             here.send(self.work)
@@ -182,23 +183,24 @@ class _Crew(Generic[Task]):
 
 
 def _serve(pipe: Connection) -> None:
-    """A worker: does the tasks that arrive until the pipe closes, as it does when the parent ends.
+    """A worker: does the tasks that arrive until the pipe closes, as it does when the parent ends; then its next report
+    of a task ends it.
 
     The work comes through the pipe too: a start with long arguments would wait for ever for a child that died in it.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the workers
-    try:
-        work: Work[Any] = pipe.recv()
-        do = work.start()
-        while True:
-            task = pipe.recv()
-            pipe.send(("done", do(task, lambda *update: pipe.send(("update", update)))))
-    except MegakorError as error:
-        pipe.send(("error", error))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return
-    except Exception:
-        pipe.send(("fault", traceback.format_exc()))
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            work: Work[Any] = pipe.recv()
+            do = work.start()
+            while True:
+                task = pipe.recv()
+                pipe.send(("done", do(task, lambda *update: pipe.send(("update", update)))))
+        except MegakorError as error:
+            pipe.send(("error", error))
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+        except Exception:
+            pipe.send(("fault", traceback.format_exc()))
 
 
 def _cause(code: int | None) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tokenizers
 
+from megakor.child_process import start_child
 from megakor.corpus.engines.adversarial import adversarial_texts, every_kind
 from megakor.corpus.engines.compare import require_equal
 from megakor.corpus.engines.definition import read_definition
@@ -30,7 +31,7 @@ def prove(name: str, tokenizer: Path, sample: Sequence[str]) -> str | None:
     here, there = context.Pipe()
     # The sample goes through the pipe: a start with long arguments would wait for ever for a child that died in it.
     process = context.Process(target=_answer, args=(there,), daemon=True)
-    process.start()
+    start_child(process)
     there.close()
     try:
         here.send((name, tokenizer, bounded(sample)))
