@@ -101,6 +101,16 @@ def test_an_output_of_other_inputs_or_one_that_is_not_whole_is_not_taken_for_thi
     assert main(words) == ExitCode.USAGE
 
 
+@pytest.mark.parametrize("output", ["", ".", "..", "/"])
+@pytest.mark.parametrize("verb", ["shuffle", "split"])
+def test_an_output_without_a_name_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, output: str
+) -> None:
+    words = ["--field", "quality"] if verb == "split" else []
+    assert main(["corpus", verb, str(world(tmp_path)), "--output", output, *words]) == ExitCode.USAGE
+    assert "names a directory; give the path of the new shard" in capsys.readouterr().err
+
+
 def test_split_writes_its_parts(tmp_path: Path) -> None:
     words = ["corpus", "split", str(world(tmp_path)), "--output", str(tmp_path / "out"), "--field", "quality"]
     assert main([*words, "--edges", "1,3"]) == ExitCode.DONE

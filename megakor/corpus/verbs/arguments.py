@@ -75,7 +75,9 @@ def memory_bytes(given: argparse.Namespace) -> int:
 def carry_out(given: argparse.Namespace, operation: Operation) -> int:
     """Do it to the shards, and first to their validation shards where that is asked for. Raises MegakorError."""
     inputs = _inputs(given.shards)
-    to = given.output or _only_output(given)
+    to = _only_output(given) if given.output is None else given.output
+    if to.name in ("", ".."):
+        raise ConfigError(f"--output {to}: names a directory; give the path of the new shard, without .bin and .idx.")
     validation = [path for prefix in inputs if idx_path(path := shard_file(prefix, VALIDATION_SUFFIX)).exists()]
     if given.with_validation and not validation:
         raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")
