@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from megakor.config.check_base import check_base
 from megakor.config.check_batch import check_batch
 from megakor.config.check_data import check_data
 from megakor.config.check_device import check_device
@@ -47,6 +48,7 @@ def check(config: Config, world_size: int, cuda_available: bool | None = None) -
         *check_ramps(mended),
         *check_replay(mended),
         *check_output(mended),
+        *check_base(mended),
         *check_probes(mended),
     ]
     return [problem for _, problem in wrong] + _without(related, [leaf.key for leaf, _ in wrong])

@@ -21,6 +21,11 @@ class RunConfig:
     """Where the run lives: config.yaml, metrics.jsonl, ledger.jsonl, tensorboard/, checkpoints/."""
     seed: int = 1234
     """The one seed: initial weights, order of data. It cannot change once the run has started."""
+    base: str | None = None
+    """Begin with the weights of this checkpoint, or of the newest one of this run directory. Tokens are counted from 0.
+    It cannot change once the run has started. Default: random weights."""
+    base_optimizer: bool = False
+    """Take the state of the base's optimizer, too. Otherwise its moments begin at zero."""
 
 
 @dataclass

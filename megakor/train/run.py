@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from megakor.checkpoint.manager import CheckpointManager, Policy
+from megakor.checkpoint.ranks import Ranks
 from megakor.config.parameters import WITHOUT_WEIGHTS
 from megakor.config.phases import phases_of
 from megakor.config.schema import Config, ModelConfig
@@ -20,10 +21,12 @@ from megakor.data.ledger import LedgerWriter
 from megakor.data.start import compile_table, start_stream
 from megakor.data.stream import TokenStream
 from megakor.data.unlearnt import unlearnt_ids
+from megakor.errors import MegakorError
 from megakor.parallel.device import Device
 from megakor.parallel.first_rank import on_first_rank, shared_from_first_rank
 from megakor.parallel.topology import Topology
 from megakor.report.reporter import Hardware, Reporter
+from megakor.train.base import Base, base_of, load_base
 from megakor.train.describe import describe_start
 from megakor.train.engine import Engine, build_engine
 from megakor.train.learning_rate import LearningRate
@@ -49,6 +52,8 @@ class Run:
     """Ids of the tokens that phases read without a loss."""
     ledger: LedgerWriter | None
     """On rank 0 only."""
+    began: Mapping[str, Any]
+    """For its checkpoints: the SHA-256 of the tokenizer, and the base (None: random weights)."""
     step: int = 0
 
     def save(self, final: bool = False) -> None:
@@ -62,6 +67,7 @@ class Run:
             "lr": self.learning_rate.at(tokens),
             "model": _without_weights(self.engine.model),
             "measuring": self.measuring.state_dict(),
+            **self.began,
         }
         self.checkpoints.save(self.step, tokens, sharded_state(self.engine, loading=False), state, final=final)
 
@@ -83,15 +89,21 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         choice = checkpoints.newest()
         saved = choice.checkpoint.json_state() if choice is not None else None
         model = choice.checkpoint.manifest.model if choice is not None else {}
+        ranks = Ranks()
+        base = base_of(config, tokenizer.sha256, saved, ranks)
         stream = _open_stream(config, tokenizer, saved, rate, topology, model)
         engine = build_engine(config, device, topology, stream.schedule.longest_sequence)
         engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
-        distance = _weight_distance(config, engine, checkpoints, saved, reporter)
+        if base is not None and saved is None:
+            load_base(engine, base, ranks)
+        distance = _weight_distance(config, engine, checkpoints, saved, reporter, lambda: _again(engine, base, ranks))
         if choice is not None and saved is not None:
             loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
-            restore_state(engine, loaded, saved["step"])
+            restore_state(engine, loaded, saved["step"] + (base.updates if base is not None else 0))
         ledger = on_first_rank(lambda: LedgerWriter(directory / "ledger.jsonl", stream))
         describe_start(reporter, ledger, stream, config, device, topology)
+        if base is not None and saved is None:
+            reporter.event("base", tokens=0, text=base.text, checkpoint=base.path, saved_at=base.saved_at)
         measuring = Measuring(config, engine, tokenizer, reporter, distance)
         if saved is not None and "measuring" in saved:
             measuring.load_state_dict(saved["measuring"])
@@ -100,7 +112,10 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         raise
     step = saved["step"] if saved else 0
     schedule, grid = stream.schedule, EvaluationGrid.compile(config, stream.schedule.phases)
-    return Run(config, engine, schedule, grid, rate, stream, measuring, checkpoints, reporter, unlearnt, ledger, step)
+    began = {"tokenizer": tokenizer.sha256, "base": asdict(base) if base is not None else None}
+    return Run(
+        config, engine, schedule, grid, rate, stream, measuring, checkpoints, reporter, unlearnt, ledger, began, step
+    )
 
 
 def _prepare_directory(directory: Path) -> None:
@@ -133,13 +148,17 @@ def _weight_distance(
     checkpoints: CheckpointManager,
     saved: dict[str, Any] | None,
     reporter: Reporter,
+    begin_again: Callable[[], bool],
 ) -> WeightDistance | None:
-    """With the weights that the present period began with: those that the engine has now, as they were drawn, or those
-    of the checkpoint that was pinned there. The engine holds them afterwards, too."""
+    """With the weights that the present period began with: those that the run begins with, or those of the checkpoint
+    that was pinned there. The engine holds them afterwards, too. `begin_again` gives a resumed run its first ones."""
     if not config.report.weight_distance:
         return None
-    distance = WeightDistance(engine, config.model.layers)
     first = saved.get("measuring", {}).get("period", {}).get("first", 0) if saved is not None else 0
+    if saved is not None and not first and not begin_again():
+        reporter.event("note", text="run.base is gone, so distances of weights cannot be measured from there")
+        return None
+    distance = WeightDistance(engine, config.model.layers)
     if first:
         checkpoints.pin(first)
         loaded = checkpoints.load_pinned(sharded_state(engine, loading=True))
@@ -150,6 +169,16 @@ def _weight_distance(
         restore_state(engine, loaded, 0)
         distance.remember()
     return distance
+
+
+def _again(engine: Engine, base: Base | None, ranks: Ranks) -> bool:
+    """Give the engine the weights that the run began with; False where their checkpoint is gone."""
+    try:
+        if base is not None:
+            load_base(engine, base, ranks)
+    except MegakorError:
+        return False
+    return True
 
 
 def _without_weights(model: ModelConfig) -> dict[str, Any]:
