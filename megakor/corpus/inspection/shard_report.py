@@ -33,8 +33,15 @@ class ShardReport:
     prefix: Path
     findings: Findings
     documents: int = 0
+    """Rows, of a shard that has been regrouped."""
     tokens: int = 0
+    """Without padding."""
+    padding: int = 0
     bytes: int = 0
+    rows: bool = False
+    """Whether its documents are rows."""
+    unreadable: list[str] = field(default_factory=list)
+    """Files that this user may not read, as clauses; then nothing of the shard is checked."""
     checked: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
     """What could not be checked, and why, as clauses."""

@@ -14,14 +14,20 @@ from megakor.corpus.manifest import Manifest, is_as_written, read_manifest
 from megakor.corpus.metadata import metadata_rows
 from megakor.corpus.row_file import SUFFIX as ROWS_SUFFIX
 from megakor.corpus.shard import bin_path, idx_path, read_header
-from megakor.corpus.shard_writer import shard_file
+from megakor.corpus.shard_writer import shard_file, shard_files
 from megakor.errors import DataError
 from megakor.storage import hash_of_pieces, hash_pieces
 
 
 def verify_shard(prefix: Path, options: VerifyOptions, advance: Advance = lambda _: None) -> ShardReport:
-    """Check one shard. `advance` is told the bytes of .bin as they are done. Damage is reported, not raised."""
+    """Check one shard. `advance` is told the bytes of .bin as they are done. Damage is reported, not raised.
+
+    A file that this user may not read is no damage: it is reported apart, and nothing is checked.
+    """
     report = ShardReport(prefix, Findings(options.findings_kept))
+    report.unreadable += _forbidden(prefix)
+    if report.unreadable:
+        return report
     index = _open_index(prefix, report)
     if index is None:
         return report
@@ -42,6 +48,18 @@ def verify_shard(prefix: Path, options: VerifyOptions, advance: Advance = lambda
     else:
         report.unchecked.append("the tokens, because the .bin has another size than it should have")
     return report
+
+
+def _forbidden(prefix: Path) -> list[str]:
+    found = []
+    for path in shard_files(prefix):
+        try:
+            path.open("rb").close()
+        except PermissionError as error:
+            found.append(f"{path}: cannot be read: {error.strerror}")
+        except OSError:
+            continue  # what is missing or damaged is found below
+    return found
 
 
 def _open_index(prefix: Path, report: ShardReport) -> IndexFile | None:
@@ -81,6 +99,8 @@ def _check_manifest(index: IndexFile, options: VerifyOptions, report: ShardRepor
             report.unchecked.append("what the manifest would tell, because there is none")
             return None
         report.checked.append("manifest")
+        report.padding = min(manifest.padding_tokens, report.tokens)
+        report.tokens -= report.padding
         check_manifest(index, manifest, options.tokenizer, report.findings)
         original = is_as_written(index.prefix)
         if original is None and manifest.checksums:
@@ -108,7 +128,8 @@ def _check_metadata_rows(index: IndexFile, report: ShardReport) -> bool:
 
 
 def _check_row_file(index: IndexFile, manifest: Manifest | None, report: ShardReport, quick: bool) -> None:
-    if not has_rows(index):
+    report.rows = has_rows(index)
+    if not report.rows:
         return
     with noting(report, shard_file(index.prefix, ROWS_SUFFIX)):
         check_row_count(index, report.findings)

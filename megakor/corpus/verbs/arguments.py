@@ -14,8 +14,9 @@ from megakor.corpus.inspection.prefixes import named_shards
 from megakor.corpus.manifest import VALIDATION_SUFFIX
 from megakor.corpus.operations.workplace import Output
 from megakor.corpus.shard import idx_path
-from megakor.corpus.shard_writer import shard_file, withdraw
+from megakor.corpus.shard_writer import SHARD_SUFFIXES, shard_file, withdraw
 from megakor.errors import ConfigError, ExitCode, StorageError
+from megakor.storage import storage_errors
 
 LEAST_MEMORY = 64
 Operation = Callable[[list[Path], Output], object]
@@ -78,6 +79,8 @@ def carry_out(given: argparse.Namespace, operation: Operation) -> int:
     to = _only_output(given) if given.output is None else given.output
     if to.name in ("", ".."):
         raise ConfigError(f"--output {to}: names a directory; give the path of the new shard, without .bin and .idx.")
+    with storage_errors(to):  # a directory that may not be entered, a name that is too long
+        shard_file(to, VALIDATION_SUFFIX + SHARD_SUFFIXES[2]).exists()
     validation = [path for prefix in inputs if idx_path(path := shard_file(prefix, VALIDATION_SUFFIX)).exists()]
     if given.with_validation and not validation:
         raise ConfigError(f"--with-validation: none of {', '.join(map(str, inputs))} has a validation shard.")

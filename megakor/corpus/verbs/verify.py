@@ -33,14 +33,14 @@ def main(arguments: Sequence[str]) -> int:
                 print("\n".join(_lines(report, given.quick)), flush=True)
     if given.json:
         print(json.dumps([_record(report) for report in reports], ensure_ascii=False, indent=2))
-    return ExitCode.DATA if any(report.findings.count for report in reports) else ExitCode.DONE
+    return ExitCode.DATA if any(report.findings.count or report.unreadable for report in reports) else ExitCode.DONE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="megakor corpus verify",
         description="Check .bin, .idx, .parquet and .json of shards against each other, and every document against "
-        "its checksum. Documents are counted from 0. Exit code 65 when anything is damaged.",
+        "its checksum. Documents are counted from 0. Exit code 65 when anything is damaged or may not be read.",
     )
     add = parser.add_argument
     add("shards", nargs="+", type=Path, metavar="PREFIX", help="shards, or directories of them")
@@ -62,10 +62,13 @@ def _tokenizer(path: Path | None) -> KnownTokenizer | None:
 def _lines(report: ShardReport, quick: bool) -> Iterator[str]:
     found = report.findings
     extent = f"{report.documents:,} documents, {report.tokens:,} tokens, {report.bytes / 1e6:,.1f} MB"
-    if found.count:
+    if report.unreadable:
+        yield f"{report.prefix}: NOT CHECKED (it may not be read)"
+    elif found.count:
         yield f"{report.prefix}: DAMAGED ({found.count:,} finding{'s' if found.count > 1 else ''})"
     else:
         yield f"{report.prefix}: {'nothing wrong at a quick look' if quick else 'whole'} ({extent})"
+    yield from (f"  {clause}" for clause in report.unreadable)
     yield from (f"  {finding}" for finding in found.kept)
     if found.count > len(found.kept):
         yield f"  and {found.count - len(found.kept):,} more (--findings shows more)"
@@ -76,6 +79,7 @@ def _record(report: ShardReport) -> dict[str, object]:
     return {
         "prefix": str(report.prefix),
         "damaged": bool(report.findings.count),
+        "unreadable": report.unreadable,
         "documents": report.documents,
         "tokens": report.tokens,
         "findings": report.findings.count,
