@@ -138,7 +138,7 @@ def _encode(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: L
             team.wait(partial(job.all_done, stage, names), f"the survey of sentences ({stage})", log)
     left = [task for task in tasks if not job.is_done(ENCODE, task.name)]
     if not left:
-        log("no task to do" if tasks else f"no task for this member: there are only {counted(len(names), 'task')}")
+        log("no task to do" if tasks else f"no task for this member: the build has {counted(len(names), 'task')}")
         return
     sample = Sample.take(plan)
     choice = choose_engine(options.engine, options.tokenizer, sample.texts)

@@ -20,7 +20,7 @@ def words(directory: Path, prefix: Path, *options: str) -> list[str]:
     text, tokenizer = str(directory / "text"), str(directory / "tokenizer")
     return [
         *(sys.executable, str(TOOL), "--input", text, "--tokenizer-model", tokenizer, "--output-prefix", str(prefix)),
-        *("--append-eod", "--lang", "ko", "--task-megabytes", "0.1", "--metadata-keys", "kind", "--normalize", "nfc"),
+        *("--append-eod", "--lang", "ko", "--task-megabytes", "0.1", "--metadata-keys", "id", "--normalize", "nfc"),
         *("--holdout-share", "0.05", "--engine", "tokenizers", *options),
     ]  # fmt: skip
 

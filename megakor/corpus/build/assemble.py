@@ -53,7 +53,14 @@ class Totals:
         """Raises DataError for a damaged marker."""
         totals = cls()
         for task in plan.tasks:
-            totals._add(task.portion.file, job.read(ENCODE, task.name))
+            marker = job.read(ENCODE, task.name)
+            try:
+                totals._add(task.portion.file, marker)
+            except (LookupError, TypeError, AttributeError, ValueError) as error:
+                raise DataError(
+                    f"{job.marker(ENCODE, task.name)}: not the marker of a task that is done ({error!r}). "
+                    f"Remove {job.directory} and start again."
+                ) from error
         return totals
 
     def _add(self, file: int, marker: dict[str, Any]) -> None:
