@@ -117,6 +117,24 @@ def test_a_saved_dataset_of_several_splits_must_be_named_by_split(tmp_path: Path
     assert told == [f"{tmp_path}/saved: a saved dataset of one split, test"]
 
 
+def test_a_link_to_nothing_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "gone.jsonl")
+    for pattern in (tmp_path, tmp_path / "b.jsonl", tmp_path / "*.jsonl"):
+        with pytest.raises(DataError, match=r"b\.jsonl: a link to nothing \(.*gone\.jsonl\)"):
+            list_inputs([pattern])
+    (tmp_path / "b.jsonl").unlink()
+    (tmp_path / "b.jsonl").symlink_to(tmp_path / "b.jsonl")
+    with pytest.raises(DataError, match=r"b\.jsonl: a link to nothing"):
+        list_inputs([tmp_path])
+
+
+@pytest.mark.parametrize("pattern", ["hf:", "hf: ", "hf::train", "hf:::"])
+def test_a_dataset_without_a_name_is_refused(pattern: str) -> None:
+    with pytest.raises(DataError, match=r"names no dataset; write hf:NAME"):
+        list_inputs([pattern])
+
+
 def test_a_link_to_a_directory_above_ends(tmp_path: Path) -> None:
     make_files(tmp_path, "data/a.jsonl")
     (tmp_path / "data" / "again").symlink_to(tmp_path / "data")

@@ -107,6 +107,17 @@ def test_a_column_that_is_missing_or_no_text_is_refused(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", FORMATS)
+def test_two_columns_of_one_name_are_refused_where_they_are_wanted(tmp_path: Path, name: str) -> None:
+    table = pa.table([["a"], ["b"], [1], [2], ["c"]], names=["text", "text", "n", "n", "body"])
+    path = write(tmp_path / name, table)
+    with pytest.raises(DataError, match="2 columns are named 'text'; rename all but one"):
+        read_all(path)
+    with pytest.raises(DataError, match="2 columns are named 'n'"):
+        read_all(path, Fields("body", ("n",)))
+    assert read_all(path, Fields("body")).texts == ["c"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_table_without_rows_has_no_documents(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, corpus().slice(0, 0))
     assert read_all(path).texts == []

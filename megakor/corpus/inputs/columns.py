@@ -27,7 +27,11 @@ class Columns:
 
     @classmethod
     def of(cls, schema: pa.Schema, fields: Fields, path: str) -> Columns:
-        """Raises DataError where there is no column for the text, or it holds no text."""
+        """Raises DataError where there is no column for the text, or it holds no text, or two columns have the name of
+        one that is wanted."""
+        for name in (fields.text, *fields.metadata):
+            if schema.names.count(name) > 1:
+                raise DataError(f"{path}: {schema.names.count(name)} columns are named {name!r}; rename all but one.")
         text = find(schema, fields.text)
         if text is None:
             there = ", ".join(map(repr, schema.names[:20])) or "none"

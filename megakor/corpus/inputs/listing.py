@@ -43,12 +43,14 @@ def list_inputs(patterns: Sequence[str | Path], log: Log = lambda line: None) ->
 
 def _named_by(pattern: str, log: Log) -> Iterator[InputFile]:
     if pattern.startswith(DATASET_PREFIX):
+        if not pattern.removeprefix(DATASET_PREFIX).partition(":")[0].strip():
+            raise DataError(f"{pattern}: names no dataset; write hf:NAME[:CONFIG[:SPLIT]].")
         yield InputFile(pattern, DATASET, None, 0)
         return
     if not pattern.strip():
         raise DataError("an empty name among the inputs: is a variable of the shell unset?")
     path = Path(pattern)
-    paths = [path] if path.exists() else _matches(path)
+    paths = [path] if path.exists() or path.is_symlink() else _matches(path)
     if not paths:
         raise DataError(f"{pattern}: no such file; {KNOWN}. Quote a glob, or name a directory or hf:DATASET.")
     known = [one for one in paths if _is_known(one)]
@@ -166,6 +168,8 @@ def _saved_dataset(directory: Path) -> Iterator[Path]:
 
 
 def _file(path: Path) -> InputFile:
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{path}: a link to nothing ({path.readlink()}); remove it, or put the file there.")
     kind = kind_of(path)
     if kind is None:
         raise DataError(f"{path}: the kind of this file cannot be told from its name; {KNOWN}.")
