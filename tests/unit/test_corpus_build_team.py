@@ -73,6 +73,18 @@ def test_an_array_with_gaps_is_refused(gaps: dict[str, str]) -> None:
         Team.detect(gaps)
 
 
+@pytest.mark.parametrize("stray", [array(4), array(9), array(0, first=1, last=4), array(8, 2, 6, 3, 2)])
+def test_a_task_outside_its_array_is_refused(stray: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="SLURM_ARRAY_TASK_ID is"):
+        Team.detect(stray)
+
+
+@pytest.mark.parametrize("empty", [array(0, 0, 0, 1, 0), array(0, 1, 0, 0)])
+def test_an_array_of_nothing_is_refused(empty: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="is 0; a launcher sets"):
+        Team.detect(empty)
+
+
 def test_a_batch_script_with_several_tasks_is_no_step() -> None:
     assert Team.detect({"SLURM_JOB_ID": "41", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) == Team()
 

@@ -142,10 +142,17 @@ def _array(environment: Mapping[str, str]) -> tuple[int, int]:
         _number(environment, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX", "COUNT")
     )
     stride = _number(environment, "SLURM_ARRAY_TASK_STEP", 1)
+    if not (stride and size):
+        raise ConfigError("SLURM_ARRAY_TASK_STEP or SLURM_ARRAY_TASK_COUNT is 0; a launcher sets them to 1 or more.")
     if first + stride * (size - 1) != last or (task - first) % stride:
         raise ConfigError(
             f"the Slurm array has {size} tasks from {first} to {last}, with gaps. "
             f"Give a range: sbatch --array=0-{size - 1}"
+        )
+    if not first <= task <= last:
+        raise ConfigError(
+            f"SLURM_ARRAY_TASK_ID is {task}, and the array has the tasks {first} to {last}: the variables are not of one "
+            "job. Start the script with sbatch, and unset what an older job left."
         )
     return (task - first) // stride, size
 
