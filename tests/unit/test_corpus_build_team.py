@@ -85,6 +85,12 @@ def test_an_array_of_nothing_is_refused(empty: dict[str, str]) -> None:
         Team.detect(empty)
 
 
+@pytest.mark.parametrize("stray", [{"PMI_RANK": "4", "PMI_SIZE": "4"}, {**step(0, 2), "SLURM_PROCID": "2"}])
+def test_a_rank_beyond_its_team_is_refused(stray: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="counted from 0, of only"):
+        Team.detect(stray)
+
+
 def test_a_batch_script_with_several_tasks_is_no_step() -> None:
     assert Team.detect({"SLURM_JOB_ID": "41", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}) == Team()
 

@@ -64,6 +64,8 @@ class Team:
             ConfigError: mpi4py is missing or belongs to another MPI; an array has gaps; a variable is no number.
         """
         inner = _step(environment) or _mpi(environment) or cls()
+        if inner.rank >= inner.size:
+            raise ConfigError(f"this is rank {inner.rank} ({inner.kind.value}), counted from 0, of only {inner.size}.")
         if inner.kind is Kind.MPI:
             _join_mpi(inner.size)
         if environment.get(VARIABLE) != SLURM_ARRAY:
@@ -151,8 +153,8 @@ def _array(environment: Mapping[str, str]) -> tuple[int, int]:
         )
     if not first <= task <= last:
         raise ConfigError(
-            f"SLURM_ARRAY_TASK_ID is {task}, and the array has the tasks {first} to {last}: the variables are not of one "
-            "job. Start the script with sbatch, and unset what an older job left."
+            f"SLURM_ARRAY_TASK_ID is {task}, and the array has the tasks {first} to {last}: the variables are not of "
+            "one job. Start the script with sbatch, and unset what an older job left."
         )
     return (task - first) // stride, size
 
