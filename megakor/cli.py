@@ -11,6 +11,7 @@ from pathlib import Path
 from megakor import __version__
 from megakor.config.quantities import parse_tokens
 from megakor.corpus.verbs import VERBS as CORPUS_VERBS
+from megakor.corpus.verbs import listed as listed_corpus_verbs
 from megakor.corpus.verbs import run as run_corpus_verb
 from megakor.errors import ConfigError, ExitCode, MegakorError, report
 from megakor.laws.verbs import CMR as CMR_VERBS
@@ -83,10 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--seed", type=int, default=0)
     verb.set_defaults(verb=_generate)
 
-    verb = verbs.add_parser("corpus", help="look at shards, and make new ones from them")
-    verb.add_argument("corpus_verb", metavar="VERB", choices=list(CORPUS_VERBS), help="one of: %(choices)s")
+    verb = verbs.add_parser(
+        "corpus",
+        help="look at shards, and make new ones from them",
+        description="Look at shards, and make new ones from them (tools/preprocess_data.py makes the first ones).",
+        epilog=f"verbs:\n{listed_corpus_verbs()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("corpus_verb", nargs="?", metavar="VERB", choices=list(CORPUS_VERBS), help="one of those below")
     verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor corpus VERB --help lists them")
-    verb.set_defaults(verb=_corpus)
+    verb.set_defaults(verb=_corpus, explain=verb.print_help)
 
     verb = verbs.add_parser("cmr", help="the critical mixture ratio: how much domain text continued training bears")
     verb.add_argument("law_verb", metavar="VERB", choices=list(CMR_VERBS), help=_listed(CMR_VERBS))
@@ -182,6 +189,9 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _corpus(options: argparse.Namespace) -> int:
+    if options.corpus_verb is None:
+        options.explain(sys.stderr)
+        return ExitCode.USAGE
     return run_corpus_verb(options.corpus_verb, options.arguments)
 
 

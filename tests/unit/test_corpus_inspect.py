@@ -18,6 +18,8 @@ from megakor.corpus.inspection.choosing import drawn, matching
 from megakor.corpus.inspection.rendering import SEPARATOR, rendered, visible
 from megakor.corpus.inspection.token_pieces import Kind, token_pieces
 from megakor.corpus.operations.expression import parse
+from megakor.corpus.operations.stream import document_lengths
+from megakor.corpus.shard import ShardReader
 from megakor.corpus.shard_writer import ShardWriter, shard_file
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ExitCode
@@ -132,6 +134,10 @@ def test_documents_are_chosen_by_chance_and_by_condition(folder: Path, capsys: p
     wanted = [number for number in range(len(TEXTS)) if number % 5 >= 1 and number % 3]
     assert matching(prefix, condition, 100, None) == wanted
     assert matching(prefix, condition, 2, None) == wanted[:2]
+    lengths = ShardReader(prefix)
+    long = [n for n, length in enumerate(np.concatenate(list(document_lengths(lengths)))) if length > 20]
+    assert 0 < len(long) < len(TEXTS)
+    assert matching(prefix, parse("tokens > 20"), 100, None) == long
     several = [matching(prefix, condition, 2, seed) for seed in range(20)]
     assert all(set(some) <= set(wanted) and len(some) == 2 for some in several)
     assert len({tuple(some) for some in several}) > 1
@@ -146,7 +152,7 @@ def test_documents_are_chosen_by_chance_and_by_condition(folder: Path, capsys: p
         (["--document", "10"], "has documents 0 to 9"),
         (["--document", "1", "--random", "2"], "leave out --where and --random"),
         (["--random", "-2"], "at least 0"),
-        (["--where", "nothing == 1"], "nothing"),
+        (["--where", "nothing == 1"], "there are: source, language, position, text_bytes, crc32, quality"),
         (["--where", "quality >"], "quality >"),
     ],
 )
@@ -155,6 +161,17 @@ def test_wrong_choices_are_refused_in_words(
 ) -> None:
     code, _, errors = run(capsys, str(folder / "shards" / "ko"), *words)
     assert code == ExitCode.USAGE and sentence in errors
+
+
+def test_a_directory_of_several_shards_is_refused_with_their_names(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "shards", tmp_path / "shards")
+    assert run(capsys, str(tmp_path / "shards"))[0] == ExitCode.DONE
+    write_whole_shard(tmp_path / "shards" / "en", [[1, 2]])
+    code, _, errors = run(capsys, str(tmp_path / "shards"))
+    assert code == ExitCode.USAGE
+    assert f"2 shards; name one of them: {tmp_path / 'shards' / 'en'}, {tmp_path / 'shards' / 'ko'}" in errors
 
 
 def test_a_shard_of_megatron_is_shown_with_a_tokenizer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,6 +96,27 @@ def test_a_shard_without_documents_has_statistics_too(tmp_path: Path, capsys: py
     assert "no documents" in capsys.readouterr().out
 
 
+def test_rows_are_called_rows_and_padding_is_counted_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    documents = [document for document in random_documents(3, 50) if document]
+    tokens = sum(map(len, documents))
+    prefix, output = write_whole_shard(tmp_path / "in", documents), tmp_path / "out"
+    assert main(["corpus", "regroup", str(prefix), "--output", str(output), "--row-tokens", "64", "--pad-id", "1"]) == 0
+    rows = ShardReader(output).documents
+    padding = 64 * rows - tokens
+    assert padding > 0
+    statistics = measure([output])
+    assert (statistics.total.documents, statistics.total.tokens, statistics.padding_tokens) == (rows, tokens, padding)
+    assert sum(count.tokens for count in statistics.groups["language"].values()) == tokens
+    assert measure([prefix, output]).noun == "documents and rows"
+    capsys.readouterr()
+    assert main(["corpus", "stats", str(output)]) == ExitCode.DONE
+    text = capsys.readouterr().out
+    assert "share of rows" in text and "documents" not in text
+    assert f"padding: {padding:,} tokens beside these" in text
+    assert main(["corpus", "verify", str(output)]) == ExitCode.DONE
+    assert f"({rows:,} rows, {tokens:,} tokens and {padding:,} of padding, " in capsys.readouterr().out
+
+
 def test_a_field_that_no_shard_has_is_refused_with_those_there_are(two: list[Path]) -> None:
     with pytest.raises(ConfigError, match=r"--by qualty: no shard has this field .* quality"):
         measure(two, ["qualty"])
@@ -113,7 +134,8 @@ def test_the_verb_prints_tables_json_and_a_picture(
 ) -> None:
     words = ["corpus", "stats", str(two[0].parent), "--by", "quality"]
     assert main([*words, "--plot", str(tmp_path / "picture.png")]) == ExitCode.DONE
-    text = capsys.readouterr().out
+    text, said = capsys.readouterr()
+    assert said == f"wrote {tmp_path / 'picture.png'}\n"
     assert "length in tokens" in text and "4 copies of document 50" in text
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert main([*words, "--json", "--no-duplicates"]) == ExitCode.DONE

@@ -193,5 +193,18 @@ def test_the_tokenizer_on_the_command_line_is_compared(tmp_path: Path, capsys: p
     right = write_whole_shard(tmp_path / "right", random_documents(1, 5), tokenizer.sha256)
     wrong = write_whole_shard(tmp_path / "wrong", random_documents(1, 5))
     assert main(["corpus", "verify", str(right), "--tokenizer", str(path)]) == ExitCode.DONE
+    capsys.readouterr()
     assert main(["corpus", "verify", str(wrong), "--tokenizer", str(path)]) == ExitCode.DATA
-    assert "another tokenizer" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "wrong: OTHER TOKENIZER, else whole (5 documents" in text and "another tokenizer" in text
+    assert main(["corpus", "verify", str(wrong), "--tokenizer", str(path), "--json"]) == ExitCode.DATA
+    (record,) = json.loads(capsys.readouterr().out)
+    assert (record["damaged"], record["other_tokenizer"]) == (False, True)
+    shard_file(wrong, ".bin").write_bytes(b"\xff" * shard_file(wrong, ".bin").stat().st_size)
+    assert main(["corpus", "verify", str(wrong), "--tokenizer", str(path)]) == ExitCode.DATA
+    assert "wrong: DAMAGED" in capsys.readouterr().out
+
+
+def test_a_smaller_vocabulary_of_another_tokenizer_is_no_damage(shard: Path) -> None:
+    found = messages(shard, tokenizer=KnownTokenizer("tok/", "cd" * 32, 20))
+    assert len(found) == 1 and "made with another tokenizer" in found[0]

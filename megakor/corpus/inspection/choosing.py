@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
-from megakor.corpus.metadata import metadata_schema, read_metadata
+from megakor.corpus.inspection.columns import documents_with
+from megakor.corpus.inspection.index_file import IndexFile
+from megakor.corpus.metadata import metadata_schema
 from megakor.corpus.operations.expression import Expression
+from megakor.corpus.operations.filter import with_length
 from megakor.errors import ConfigError
 
 
@@ -28,20 +32,22 @@ def drawn(documents: int, count: int, seed: int) -> list[int]:
 
 
 def matching(prefix: Path, condition: Expression, count: int, seed: int | None) -> list[int]:
-    """Documents whose metadata fit: the first `count` of them, or that many drawn by a seed; in order.
+    """Documents whose metadata and length (`tokens`) fit: the first `count`, or that many drawn by a seed; in order.
 
-    Raises ConfigError when the shard has no metadata or lacks a field.
+    Raises ConfigError when the shard has no metadata or lacks a field, DataError when it is damaged.
     """
     schema = metadata_schema(prefix)
-    batches = read_metadata(prefix, columns=[name for name in condition.fields if schema and name in schema.names])
-    if batches is None:
+    if schema is None:
         raise ConfigError(f"--where: {prefix} has no metadata (PREFIX.parquet) to choose by.")
+    # A wrong field is told with the names of all that there are, not of those that are read.
+    condition.evaluate(with_length(pa.RecordBatch.from_pylist([], schema.remove_metadata()), np.empty(0, np.int64)))
     generator = np.random.default_rng(seed)
     numbers, ranks = np.empty(0, dtype=np.int64), np.empty(0)
     first = 0
-    for batch in batches:
-        found = first + np.flatnonzero(condition.evaluate(batch))
-        first += batch.num_rows
+    for lengths, columns in documents_with(IndexFile.open(prefix), [*condition.fields, *schema.names[:1]]):
+        rows = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        found = first + np.flatnonzero(condition.evaluate(with_length(rows, lengths)))
+        first += len(lengths)
         numbers = np.concatenate((numbers, found))
         ranks = np.concatenate((ranks, np.zeros(len(found)) if seed is None else generator.random(len(found))))
         kept = np.sort(np.argsort(ranks, kind="stable")[:count])

@@ -21,14 +21,21 @@ class Finding:
 
 @dataclass
 class Findings:
-    """At most `limit` findings are kept; `count` counts all of them."""
+    """At most `limit` findings are kept; `count` counts all of them, `harmless` those that are no damage."""
 
     limit: int = 20
     count: int = 0
+    harmless: int = 0
     kept: list[Finding] = field(default_factory=list)
 
-    def add(self, path: Path, message: str) -> None:
-        """Note one fault."""
+    @property
+    def damaged(self) -> bool:
+        """Whether anything is broken."""
+        return self.count > self.harmless
+
+    def add(self, path: Path, message: str, harmless: bool = False) -> None:
+        """Note one fault; a harmless one says that a whole shard is another than was expected."""
+        self.harmless += harmless
         self.add_many(path, 1, (message,))
 
     def add_many(self, path: Path, count: int, messages: Iterable[str]) -> None:

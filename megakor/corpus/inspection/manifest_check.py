@@ -53,6 +53,7 @@ def _check_tokenizer(path: Path, manifest: Manifest, tokenizer: KnownTokenizer, 
             f"the shard was made with another tokenizer (SHA-256 {manifest.tokenizer_sha256[:16]}..., "
             f"vocabulary {manifest.vocabulary_size:,}) than {tokenizer.name} ({tokenizer.sha256[:16]}..., "
             f"vocabulary {tokenizer.vocabulary_size:,})",
+            harmless=True,
         )
     elif manifest.vocabulary_size != tokenizer.vocabulary_size:
         findings.add(

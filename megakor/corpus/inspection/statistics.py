@@ -15,10 +15,13 @@ from megakor.corpus.inspection.duplicates import Duplicates, find_duplicates
 from megakor.corpus.inspection.grouping import UNKNOWN, Grouping
 from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.inspection.lengths import LengthCounts
+from megakor.corpus.inspection.rows_check import has_rows
 from megakor.corpus.manifest import Count, Manifest, read_manifest
 from megakor.corpus.metadata import LANGUAGE, SOURCE, TEXT_BYTES, metadata_schema
+from megakor.corpus.row_file import SUFFIX, RowFile
 from megakor.corpus.shard import ShardReader
-from megakor.errors import ConfigError
+from megakor.corpus.shard_writer import shard_file
+from megakor.errors import ConfigError, DataError
 
 ALWAYS = (LANGUAGE, SOURCE)
 """Fields whose shares are always told."""
@@ -31,11 +34,21 @@ class Statistics:
     shards: dict[Path, Count] = field(default_factory=dict)
     empty: int = 0
     """Documents without tokens, or without text."""
+    regrouped: int = 0
+    """Shards whose documents are rows."""
     padding_tokens: int = 0
+    """Of rows; no other number counts them."""
     lengths: LengthCounts = field(default_factory=LengthCounts)
     groups: dict[str, dict[str, Count]] = field(default_factory=dict)
     """Field -> value -> what there is of it, the most tokens first."""
     duplicates: Duplicates | None = None
+
+    @property
+    def noun(self) -> str:
+        """What is counted."""
+        if not self.regrouped:
+            return "documents"
+        return "rows" if self.regrouped == len(self.shards) else "documents and rows"
 
     @property
     def total(self) -> Count:
@@ -67,7 +80,6 @@ def measure(prefixes: Sequence[Path], by: Sequence[str] = (), duplicates: bool =
     groupings = [Grouping(name) for name in fields]
     for reader in readers:
         manifest = read_manifest(reader.prefix)
-        statistics.padding_tokens += manifest.padding_tokens if manifest else 0
         statistics.shards[reader.prefix] = _measure_shard(reader.prefix, manifest, groupings, statistics)
     statistics.groups = {grouping.name: grouping.counts() for grouping in groupings}
     if duplicates:
@@ -79,10 +91,16 @@ def _measure_shard(
     prefix: Path, manifest: Manifest | None, groupings: Sequence[Grouping], statistics: Statistics
 ) -> Count:
     index = IndexFile.open(prefix)
+    row_lengths = RowFile(prefix).lengths.astype(np.int64) if has_rows(index) else None
+    statistics.regrouped += row_lengths is not None
+    documents = tokens = 0
     missing = {LANGUAGE: manifest.language if manifest else UNKNOWN, SOURCE: prefix.name}
     text_bytes: int | None = 0
     for lengths, columns in documents_with(index, [grouping.name for grouping in groupings] + [TEXT_BYTES]):
         measured = columns.get(TEXT_BYTES)
+        if row_lengths is not None:
+            lengths = _without_padding(prefix, row_lengths, documents, lengths)
+        documents, tokens = documents + len(lengths), tokens + int(lengths.sum())
         for grouping in groupings:
             values = columns.get(grouping.name)
             if values is None:
@@ -94,7 +112,16 @@ def _measure_shard(
         text_bytes = None if unknown else (text_bytes or 0) + (pc.sum(measured).as_py() or 0)
     if text_bytes is None and manifest is not None:
         text_bytes = manifest.text_bytes
-    return Count(index.documents, index.bin_bytes // index.dtype.itemsize, text_bytes)
+    statistics.padding_tokens += index.bin_bytes // index.dtype.itemsize - tokens
+    return Count(documents, tokens, text_bytes)
+
+
+def _without_padding(prefix: Path, row_lengths: np.ndarray, first: int, stored: np.ndarray) -> np.ndarray:
+    """Real tokens of the rows from `first` on. Raises DataError where they are of another shard."""
+    lengths = row_lengths[first : first + len(stored)]
+    if len(lengths) != len(stored) or (lengths > stored).any():
+        raise DataError(f"{shard_file(prefix, SUFFIX)}: does not fit the index; it is of another shard.")
+    return lengths
 
 
 def _empty(lengths: np.ndarray, text_bytes: pa.Array | None) -> int:

@@ -59,7 +59,7 @@ def _title(statistics: Statistics, total: Count) -> str:
     names = [prefix.name for prefix in statistics.shards]
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "")
     text = "" if total.text_bytes is None else f", {total.text_bytes / 1e6:,.1f} MB of text"
-    return f"{shown}: {total.documents:,} documents, {total.tokens:,} tokens{text}"
+    return f"{shown}: {total.documents:,} {statistics.noun}, {total.tokens:,} tokens{text}"
 
 
 def _draw_lengths(axes: Axes, statistics: Statistics) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from megakor.corpus.inspection.statistics import Statistics, together
 from megakor.corpus.manifest import Count
 from megakor.text_table import aligned
+from megakor.units import counted
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _NAMES = ("shortest", "1%", "5%", "25%", "50%", "75%", "95%", "99%", "longest")
@@ -19,10 +20,10 @@ _NAMES = ("shortest", "1%", "5%", "25%", "50%", "75%", "95%", "99%", "longest")
 def statistics_text(statistics: Statistics, top: int = 20) -> str:
     """Tables; of each field the `top` values with the most tokens."""
     total = statistics.total
-    lines = [*_counts_table("shard", _shard_names(statistics), total, shares=False), ""]
+    lines = [*_counts_table("shard", _shard_names(statistics), total, statistics.noun, shares=False), ""]
     lines += [*_length_table(statistics), ""]
     for name, counts in statistics.groups.items():
-        lines += [*_counts_table(name, _shortened(counts, top), total, shares=True), ""]
+        lines += [*_counts_table(name, _shortened(counts, top), total, statistics.noun, shares=True), ""]
     return "\n".join([*lines, *_remarks(statistics, total)])
 
 
@@ -42,6 +43,7 @@ def statistics_record(statistics: Statistics) -> dict[str, Any]:
             name: {value: _record(count) for value, count in counts.items()}
             for name, counts in statistics.groups.items()
         },
+        "regrouped_shards": statistics.regrouped,
         "empty_documents": statistics.empty,
         "padding_tokens": statistics.padding_tokens,
         "duplicates": None
@@ -75,9 +77,9 @@ def _shortened(counts: dict[str, Count], top: int) -> dict[str, Count]:
     return {**kept, f"({len(rest):,} others)": together(rest)} if rest else kept
 
 
-def _counts_table(title: str, counts: dict[str, Count], total: Count, shares: bool) -> list[str]:
-    rows = [[title, "documents", "tokens", "bytes of text", "bytes/token"]]
-    rows[0] += ["share of documents", "share of tokens"] if shares else []
+def _counts_table(title: str, counts: dict[str, Count], total: Count, noun: str, shares: bool) -> list[str]:
+    rows = [[title, noun, "tokens", "bytes of text", "bytes/token"]]
+    rows[0] += [f"share of {noun}", "share of tokens"] if shares else []
     for name, count in counts.items():
         text = "?" if count.text_bytes is None else f"{count.text_bytes:,}"
         ratio = "?" if count.text_bytes is None or not count.tokens else f"{count.text_bytes / count.tokens:.3f}"
@@ -91,26 +93,32 @@ def _counts_table(title: str, counts: dict[str, Count], total: Count, shares: bo
 def _length_table(statistics: Statistics) -> list[str]:
     lengths, counts = statistics.lengths.table()
     if not len(lengths):
-        return ["no documents"]
+        return [f"no {statistics.noun}"]
     tokens = np.cumsum(lengths * counts)
     middle = int(lengths[np.searchsorted(tokens, tokens[-1] / 2)])
     mean = f"{tokens[-1] / counts.sum():,.1f}"
     values = [f"{value:,}" for value in statistics.lengths.quantiles(list(QUANTILES))]
     table = aligned([["length in tokens", *_NAMES, "mean"], ["", *values, mean]], left=1)
-    return [*table, f"half of the tokens are in documents of {middle:,} tokens or more"]
+    return [*table, f"half of the tokens are in {statistics.noun} of {middle:,} tokens or more"]
 
 
 def _remarks(statistics: Statistics, total: Count) -> Iterator[str]:
     if statistics.padding_tokens:
-        yield f"padding: {statistics.padding_tokens:,} of the tokens ({share(statistics.padding_tokens, total.tokens)})"
-    yield f"empty documents: {statistics.empty:,} ({share(statistics.empty, total.documents)})"
+        padding, stored = statistics.padding_tokens, total.tokens + statistics.padding_tokens
+        yield f"padding: {padding:,} tokens beside these ({share(padding, stored)} of what is stored)"
+    yield f"empty {statistics.noun}: {statistics.empty:,} ({share(statistics.empty, total.documents)})"
     duplicates = statistics.duplicates
     if duplicates is None:
         yield "duplicates: not counted"
         return
     yield (
-        f"duplicates: {duplicates.documents:,} documents ({share(duplicates.documents, total.documents)}) with "
+        f"duplicates: {duplicates.documents:,} {statistics.noun} ({share(duplicates.documents, total.documents)}) with "
         f"{duplicates.tokens:,} tokens ({share(duplicates.tokens, total.tokens)}) repeat an earlier one token by token"
     )
     for one in duplicates.repeated:
-        yield f"  {one.copies:,} copies of document {one.document:,} of {Path(one.prefix)} ({one.tokens:,} tokens)"
+        place = f"{_one(statistics)} {one.document:,} of {Path(one.prefix)}"
+        yield f"  {one.copies:,} copies of {place} ({counted(one.tokens, 'token')})"
+
+
+def _one(statistics: Statistics) -> str:
+    return "row" if statistics.noun == "rows" else "document"

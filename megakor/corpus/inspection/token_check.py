@@ -43,8 +43,13 @@ class Standard:
 
     @property
     def vocabulary_size(self) -> int | None:
-        """Ids are below it."""
-        return min((known.vocabulary_size for known in (self.manifest, self.tokenizer) if known), default=None)
+        """Ids are below it; it is that of the manifest where this names another tokenizer."""
+        if self.manifest is not None and self.tokenizer is not None:
+            same = self.manifest.tokenizer_sha256 == self.tokenizer.sha256
+            sizes = [self.manifest.vocabulary_size, *([self.tokenizer.vocabulary_size] if same else [])]
+            return min(sizes)
+        known = self.manifest or self.tokenizer
+        return known.vocabulary_size if known is not None else None
 
     def missing(self) -> Iterator[str]:
         """What cannot be checked, and why."""

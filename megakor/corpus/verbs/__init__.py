@@ -22,6 +22,12 @@ VERBS = {
 }
 
 
+def listed() -> str:
+    """Every verb with its sentence, a line each."""
+    width = max(map(len, VERBS))
+    return "\n".join(f"  {name:<{width}}  {words}" for name, words in VERBS.items())
+
+
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Run one verb; returns its exit code. Raises MegakorError."""
     return int(import_module(f"megakor.corpus.verbs.{verb}").main(arguments))

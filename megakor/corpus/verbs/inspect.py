@@ -21,12 +21,13 @@ from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ConfigError, DataError, ExitCode
 
 _SHOWN = 3
+_NAMED = 8
 
 
 def main(arguments: Sequence[str]) -> int:
     """Print documents of a shard."""
     given = _parser().parse_args(arguments)
-    (prefix,) = named_shards([given.shard])[:1]
+    prefix = _only_shard(given.shard)
     shard = ShardReader(prefix)
     numbers = _numbers(given, prefix, shard.documents)
     printer = DocumentPrinter(_tokenizer(prefix, given.tokenizer), _colour(given.color), given.ids)
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         "that the options choose. Documents are counted from 0.",
     )
     add = parser.add_argument
-    add("shard", type=Path, metavar="PREFIX")
+    add("shard", type=Path, metavar="PREFIX", help="a shard, or a directory with a single one")
     add("--tokenizer", type=Path, metavar="DIRECTORY", help="default: one nearby with the hash that the manifest names")
     add("--document", type=int, action="append", metavar="N", help="this document; several times; -1 is the last one")
     add("--random", type=int, metavar="K", help="K documents by chance")
@@ -60,6 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--color", choices=["auto", "always", "never"], default="auto", help="auto: on a terminal without NO_COLOR")
     add("--json", action="store_true", help="one object a line, for programs")
     return parser
+
+
+def _only_shard(name: Path) -> Path:
+    """The prefix that is named, or the only one in a directory. Raises ConfigError where there are several."""
+    prefixes = named_shards([name])
+    if len(prefixes) > 1:
+        shown = ", ".join(map(str, prefixes[:_NAMED])) + (", ..." if len(prefixes) > _NAMED else "")
+        raise ConfigError(f"{name} holds {len(prefixes):,} shards; name one of them: {shown}")
+    return prefixes[0]
 
 
 def _numbers(given: argparse.Namespace, prefix: Path, documents: int) -> list[int]:

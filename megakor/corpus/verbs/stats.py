@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         from megakor.corpus.inspection.statistics_plot import plot_statistics
 
         plot_statistics(statistics, given.plot)
+        print(f"wrote {given.plot}", file=sys.stderr)
     return ExitCode.DONE
 
 

@@ -16,6 +16,7 @@ from megakor.corpus.inspection.verify import Advance, ShardReport, VerifyOptions
 from megakor.corpus.shard import bin_path
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ExitCode
+from megakor.units import counted
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -40,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="megakor corpus verify",
         description="Check .bin, .idx, .parquet and .json of shards against each other, and every document against "
-        "its checksum. Documents are counted from 0. Exit code 65 when anything is damaged or may not be read.",
+        "its checksum. Documents are counted from 0. Exit code 65 when anything is damaged, of another "
+        "tokenizer, or may not be read.",
     )
     add = parser.add_argument
     add("shards", nargs="+", type=Path, metavar="PREFIX", help="shards, or directories of them")
@@ -61,13 +63,18 @@ def _tokenizer(path: Path | None) -> KnownTokenizer | None:
 
 def _lines(report: ShardReport, quick: bool) -> Iterator[str]:
     found = report.findings
-    extent = f"{report.documents:,} documents, {report.tokens:,} tokens, {report.bytes / 1e6:,.1f} MB"
+    well = "nothing wrong at a quick look" if quick else "whole"
+    padding = f" and {report.padding:,} of padding" if report.padding else ""
+    documents = counted(report.documents, "row" if report.rows else "document")
+    extent = f"{documents}, {counted(report.tokens, 'token')}{padding}, {report.bytes / 1e6:,.1f} MB"
     if report.unreadable:
         yield f"{report.prefix}: NOT CHECKED (it may not be read)"
+    elif found.damaged:
+        yield f"{report.prefix}: DAMAGED ({counted(found.count, 'finding')})"
     elif found.count:
-        yield f"{report.prefix}: DAMAGED ({found.count:,} finding{'s' if found.count > 1 else ''})"
+        yield f"{report.prefix}: OTHER TOKENIZER, else {well} ({extent})"
     else:
-        yield f"{report.prefix}: {'nothing wrong at a quick look' if quick else 'whole'} ({extent})"
+        yield f"{report.prefix}: {well} ({extent})"
     yield from (f"  {clause}" for clause in report.unreadable)
     yield from (f"  {finding}" for finding in found.kept)
     if found.count > len(found.kept):
@@ -78,10 +85,13 @@ def _lines(report: ShardReport, quick: bool) -> Iterator[str]:
 def _record(report: ShardReport) -> dict[str, object]:
     return {
         "prefix": str(report.prefix),
-        "damaged": bool(report.findings.count),
+        "damaged": report.findings.damaged,
+        "other_tokenizer": report.findings.harmless > 0,
+        "rows": report.rows,
         "unreadable": report.unreadable,
         "documents": report.documents,
         "tokens": report.tokens,
+        "padding_tokens": report.padding,
         "findings": report.findings.count,
         "first_findings": [{"path": str(finding.path), "message": finding.message} for finding in report.findings.kept],
         "checked": report.checked,
