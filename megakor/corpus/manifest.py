@@ -137,6 +137,8 @@ def manifest_from_record(path: Path, record: Any) -> Manifest:
     values = {key: value for key, value in record.items() if key in known}
     try:
         check_text(values)
+        if not isinstance(record["inputs"], list):
+            raise TypeError("inputs are no list")
         values["inputs"] = [InputRecord(**entry) for entry in record["inputs"]]
         if record.get("holdout"):
             values["holdout"] = HoldoutRecord(**record["holdout"])

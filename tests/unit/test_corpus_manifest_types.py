@@ -42,6 +42,8 @@ FOREIGN = (
     ("checksums", []),
     ("checksums", {"bin": 1}),
     ("inputs", {"path": 1}),
+    ("inputs", ""),
+    ("inputs", {}),
     ("inputs", [{"path": 1, "bytes": 2, "sha256": "x"}]),
     ("holdout", []),
     ("holdout", {"seed": "x", "exclusive_sentences": True}),
