@@ -59,8 +59,9 @@ class Job:
         return content
 
     def has_documents(self, stage: str, names: Iterable[str]) -> bool:
-        """Whether any task that is done has given a document."""
-        return any(self.is_done(stage, name) and any(self.read(stage, name)["documents"].values()) for name in names)
+        """Whether any task that is done has given a document; a marker that does not say so may have."""
+        done = (self.read(stage, name).get("documents") for name in names if self.is_done(stage, name))
+        return any(not isinstance(documents, dict) or any(documents.values()) for documents in done)
 
     def hold(self, rank: int, size: int) -> TextIO:
         """Keep other processes from doing the same share. Raises StorageError when one is at it."""
