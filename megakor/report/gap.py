@@ -59,8 +59,11 @@ def read_gaps(run: Path, start: int | None = None) -> RunGaps:
     last = max((line["tokens"] for line in lines if line["kind"] == "validation"), default=0)
     first = _period(config, last) if start is None else start
     later = [line for line in lines if line.get("tokens", -1) >= first]
-    moved = [(line["tokens"], line["ratio"]) for line in later if line["kind"] == "weights" and line["ratio"]]
-    found = RunGaps(run.resolve().name, curves_of(later, groups_of(config)), moved)
+    curves = curves_of(later, groups_of(config))
+    # Where a period begins, weights are still told as distances from the start of the one before.
+    begun = min((curve[0][0] for curve in curves.values()), default=first)
+    weights = [line for line in later if line["kind"] == "weights" and line["tokens"] > begun and line["ratio"]]
+    found = RunGaps(run.resolve().name, curves, [(line["tokens"], line["ratio"]) for line in weights])
     if not found.gaps:
         raise DataError(
             f"{run / 'metrics.jsonl'}: less than two evaluations from {format_tokens(first)} tokens on, so there is "

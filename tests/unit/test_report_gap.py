@@ -9,6 +9,7 @@ import pytest
 
 from megakor.cli import main
 from megakor.errors import ExitCode
+from megakor.report.gap import read_gaps
 from megakor.report.measures import ProbeRecord, WeightsRecord
 from megakor.report.metrics import MetricsFile
 from megakor.report.records import ValidationRecord
@@ -64,6 +65,11 @@ def test_another_start_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[st
     general = json.loads(capsys.readouterr().out)["plain"]["general/loss"]
     assert (general["first_tokens"], general["first"], general["depth"], general["length"]) == (2000, 2.5, 0, 0)
     assert general["final_gain"] == 0.5
+
+
+def test_weights_count_from_behind_the_start_of_the_period(tmp_path: Path) -> None:
+    moved = read_gaps(write_run(tmp_path / "plain")).bottom_over_top
+    assert moved == [(tokens, pytest.approx(2.0)) for tokens in (2_000, 3_000, 4_000)]
 
 
 def test_several_runs_are_drawn(tmp_path: Path) -> None:
