@@ -75,12 +75,13 @@ def _weights(config: Config, index: int, shares: Mapping[str, float], ratio: flo
     both = 1.0 - math.fsum(rest.values())
     parts = {DOMAIN: ratio * both, GENERAL: (1 - ratio) * both}
     weights = {
-        name: _rounded(part) for tag, group in groups.items() for name, part in _divided(group, parts[tag]).items()
+        name: _rounded(part) for tag, group in groups.items() for name, part in divided(group, parts[tag]).items()
     }
     return weights | {name: _rounded(share) for name, share in rest.items()}
 
 
-def _divided(group: Mapping[str, float], part: float) -> dict[str, float]:
+def divided(group: Mapping[str, float], part: float) -> dict[str, float]:
+    """`part` over a group of sources by their shares, or equally where none has one."""
     total = math.fsum(group.values())
     if total <= 0:
         return {name: part / len(group) for name in group}

@@ -103,11 +103,11 @@ def _read_run(directory: Path, config: Config, roles: Roles) -> SweepRun:
     return SweepRun(
         name=directory.resolve().name,
         ratio=_ratio(config, span, directory),
-        base_general=_mean(found[base], roles.general, place),
-        base_domain=_mean(found[base], roles.domain, place),
+        base_general=mean_loss(found[base], roles.general, place),
+        base_domain=mean_loss(found[base], roles.domain, place),
         tokens=tuple(tokens - base for tokens in used),
-        general=tuple(_mean(found[tokens], roles.general, place) for tokens in used),
-        domain=tuple(_mean(found[tokens], roles.domain, place) for tokens in used),
+        general=tuple(mean_loss(found[tokens], roles.general, place) for tokens in used),
+        domain=tuple(mean_loss(found[tokens], roles.domain, place) for tokens in used),
         seed=config.run.seed,
     )
 
@@ -141,7 +141,7 @@ def _constant_rate(config: Config, span: PhaseSpan, directory: Path) -> tuple[in
     return max(lr.warmup - before, 0), length - decay - before if decay else 2**63
 
 
-def _mean(records: Sequence[ValidationRecord], sources: Sequence[str], place: str) -> float:
+def mean_loss(records: Sequence[ValidationRecord], sources: Sequence[str], place: str) -> float:
     """Mean loss over the sets of one kind, each token counting once."""
     chosen = [record for record in records if record.source in sources]
     missing = set(sources) - {record.source for record in chosen}

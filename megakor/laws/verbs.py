@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 CMR = {
+    "sweep": ("megakor.laws.cmr_sweep", "short runs over mixture ratios from one base, for a fit"),
     "fit": ("megakor.laws.cmr_fit", "fit the critical mixture ratio to the runs of a sweep"),
     "plan": ("megakor.laws.cmr_plan", "write the fitted mixture into a config"),
 }
