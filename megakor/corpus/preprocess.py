@@ -102,7 +102,8 @@ def _begin(plan: Plan, options: PreprocessOptions, team: Team, log: Log) -> tupl
 def _do_share(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: Log) -> TextIO | None:
     """Encode this member's tasks; gives the lock of the merge if this member is to put the shards together."""
     if not job.is_done(PUBLISH, "all"):
-        check_inputs_unchanged(plan, job, ENCODE)
+        for stage in (HELD, KNOWN, ENCODE):
+            check_inputs_unchanged(plan, job, stage)
         _encode(plan, job, options, team, log)
     if not _is_last(plan, job, team, log):
         return None

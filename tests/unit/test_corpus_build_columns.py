@@ -5,28 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from megakor.corpus.build.columns import check_names, common_schema, conformed, name_column, value_column
+from megakor.corpus.build.columns import check_names, common_schema, conformed, name_column
 from megakor.errors import ConfigError
-
-
-@pytest.mark.parametrize(
-    ("values", "kind", "kept"),
-    [
-        ([1, None, 3], pa.int64(), [1, None, 3]),
-        ([1, 2.5], pa.float64(), [1.0, 2.5]),
-        ([True, None], pa.bool_(), [True, None]),
-        (["가", 1, None], pa.string(), ["가", "1", None]),
-        ([{"a": 1}, None], pa.string(), ['{"a": 1}', None]),
-        ([2**70, 1], pa.string(), [str(2**70), "1"]),
-        ([None, None], pa.null(), [None, None]),
-    ],
-)
-def test_values_get_the_narrowest_common_type_and_no_value_is_lost(
-    values: list[object], kind: pa.DataType, kept: list[object]
-) -> None:
-    column, _ = value_column(values)
-    assert column.type == kind
-    assert column.to_pylist() == kept
 
 
 def test_tasks_that_saw_other_types_agree_on_one_schema() -> None:

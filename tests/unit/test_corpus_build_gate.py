@@ -79,7 +79,7 @@ def test_a_member_that_comes_when_all_is_done_brings_nothing_to_life_again(
 def test_a_build_that_is_at_work_is_not_overwritten_by_another(options: PreprocessOptions) -> None:
     work = options.output_prefix.with_name("out.work")
     with lock_directory(work, "", "lock.0-of-4"):
-        (work / "job.json").write_text(json.dumps({"options": {"append_eod": True}}))
+        (work / "job.json").write_text(json.dumps({"options": {"append_eod": True}, "inputs": []}))
         with pytest.raises(StorageError, match=r"out\.work is in use by a build that differs"):
             preprocess(PreprocessOptions(**{**vars(options), "overwrite": True}), quiet)
         assert (work / "job.json").exists()

@@ -13,6 +13,7 @@ from corpus_world import make_tokenizer, shard_documents, small_texts, write_jso
 
 from megakor.corpus.holdout import HoldoutRule, sentence_hashes
 from megakor.corpus.manifest import Manifest, read_manifest
+from megakor.corpus.metadata import read_metadata
 from megakor.corpus.preprocess import PreprocessOptions, preprocess
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ConfigError, DataError, StorageError
@@ -65,6 +66,40 @@ def test_the_bytes_depend_neither_on_the_workers_nor_on_how_the_work_is_cut(
         assert sorted(path.name for path in (tmp_path / other).iterdir()) == names
         for name in names:
             assert (tmp_path / "1" / name).read_bytes() == (tmp_path / other / name).read_bytes()
+
+
+def test_metadata_and_filters_depend_neither_on_the_tasks_nor_on_the_neighbours(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = [1, 2.5, "5", None, True, 2**53 + 1, [1], 3, "x"]
+    source = tmp_path / "in.jsonl"
+    lines = [{"text": text, "f": kinds[n % 9], "n": n % 7} for n, text in enumerate(small_texts(90))]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    options = {"metadata_keys": ("f", "n"), "where": "f >= 2"}
+    build(source, tokenizer, tmp_path / "1" / "out", **options)
+    monkeypatch.setattr("megakor.corpus.build.encode.RUN_BYTES", 300)
+    build(source, tokenizer, tmp_path / "2" / "out", task_bytes=500, **options)
+    for name in ("out.parquet", "out.bin", "out.json"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+    kept = [value for batch in read_metadata(tmp_path / "1" / "out") or () for value in batch["f"].to_pylist()]
+    assert sorted(kept) == sorted(["2.5", str(2**53 + 1), "3"] * 10)
+
+
+def test_an_input_that_changed_after_the_survey_of_its_sentences_is_refused(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_jsonl(tmp_path / "in.jsonl", small_texts(60))
+    options = {"holdout_share": 0.2, "holdout_exclusive_sentences": True}
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("megakor.corpus.preprocess.choose_engine", killed)
+        build(source, tokenizer, tmp_path / "out", **options)
+    source.write_bytes(source.read_bytes().replace(b"rained", b"snowed"))
+    with pytest.raises(ConfigError, match=r"in\.jsonl has changed"):
+        build(source, tokenizer, tmp_path / "out", **options)
 
 
 def test_a_worker_reports_a_bad_line_as_one_process_does(tmp_path: Path, tokenizer: Path) -> None:

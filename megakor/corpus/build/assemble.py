@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from megakor.corpus.build.columns import turned_to_text
 from megakor.corpus.build.finish import side_files, write_side_files
 from megakor.corpus.build.job import Job
 from megakor.corpus.build.merge import Bucket, create_bin, plan_merge
@@ -21,6 +20,7 @@ from megakor.corpus.build.publish import begin_publishing, input_records
 from megakor.corpus.build.sample import no_such_field
 from megakor.corpus.build.stages import ENCODE, MERGE, Hashing, Merging
 from megakor.corpus.build.text_steps import TRAINING, VALIDATION, Losses
+from megakor.corpus.build.values import mixed_fields
 from megakor.corpus.build.workers import Silence, work_through
 from megakor.corpus.manifest import HoldoutRecord, InputRecord, Manifest
 from megakor.corpus.shard_writer import index_bytes
@@ -70,7 +70,6 @@ class Totals:
         self.documents_read += marker["read"]
         self.lacking.update(marker["lacking"])
         self.conditioned.update(marker["conditioned"])
-        self.mixed.update(marker["mixed"])
         for reason, count in marker["losses"]["skipped"].items():
             self.losses.skip(reason, count)
         self.losses.sentences_removed += marker["losses"]["sentences_removed"]
@@ -104,7 +103,7 @@ def _assemble_role(
 ) -> Manifest:
     dtype = np.dtype(plan.settings.dtype)
     merge, buckets = plan_merge(job.directory, role, totals.runs[role], dtype.name, options.shuffle_seed is not None)
-    totals.mixed |= turned_to_text((merge.open_run(name).schema for name in merge.runs), merge.schema)
+    totals.mixed.update(mixed_fields(merge.collected))
     tokens = sum(bucket.tokens for bucket in buckets)
     create_bin(merge, tokens)
     left = [bucket for bucket in buckets if not job.is_done(f"{MERGE}.{role}", bucket.name)]

@@ -35,31 +35,6 @@ def name_column(names: Sequence[str] | str, rows: int) -> pa.Array:
     return pa.array(names, pa.string()).dictionary_encode()
 
 
-def value_column(values: Sequence[Any]) -> tuple[pa.Array, bool]:
-    """A column of the narrowest common type, and whether the values have none.
-
-    Those without one become texts, as do lists and objects (JSON for what is no text).
-    """
-    try:
-        column = pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        column = None
-    if column is None or pa.types.is_nested(column.type):
-        return pa.array([_text(value) for value in values], pa.string()), column is None
-    return column, False
-
-
-def turned_to_text(schemas: Iterable[pa.Schema], common: pa.Schema) -> set[str]:
-    """Fields that are text in the common schema and something else in one of these."""
-    texts = {column.name for column in common if column.type == pa.string()}
-    return {
-        column.name
-        for schema in schemas
-        for column in schema
-        if column.name in texts and column.type not in (pa.string(), pa.null())
-    }
-
-
 def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
     """One schema for all rows of a shard: the build's own columns first, then the fields by name.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -13,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from megakor.corpus import metadata
-from megakor.corpus.build.columns import common_schema, conformed, name_column, turned_to_text, value_column
+from megakor.corpus.build.columns import common_schema, conformed, name_column
 from megakor.corpus.build.order import document_keys
 from megakor.corpus.build.problems import ProblemCounts
 from megakor.corpus.build.runs import write_run
 from megakor.corpus.build.settings import EncodingSettings
 from megakor.corpus.build.text_steps import Documents, Losses, by_role, kept_documents
+from megakor.corpus.build.values import columns_by_kind
 from megakor.corpus.engines.engine import Engine
 from megakor.corpus.inputs.cutting import hash_portion
 from megakor.corpus.inputs.reading import read_portion
@@ -27,7 +27,9 @@ from megakor.corpus.operations.expression import Expression
 from megakor.corpus.shard_writer import narrowed
 
 RUN_BYTES = 64 << 20
-"""Token bytes of a run: what a worker holds in memory before it sorts and writes."""
+"""Tokens and metadata that a worker holds in memory before it sorts them and writes a run."""
+BOOKKEEPING_BYTES = 64
+"""Memory that a document takes beside its tokens and metadata."""
 Report = Callable[[int, int, int, int], None]
 """Called with bytes of the input, documents, UTF-8 bytes of their text and tokens since the last call."""
 
@@ -48,8 +50,6 @@ class TaskResult:
     """Field -> how many of them have no such field."""
     conditioned: dict[str, int] = field(default_factory=dict)
     """Documents that got text in front (prefix_tokens) and at their end (suffix_tokens)."""
-    mixed: list[str] = field(default_factory=list)
-    """Fields whose values are of kinds that only a text can hold together."""
     losses: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, Any] = field(default_factory=dict)
 
@@ -92,7 +92,7 @@ def encode_portion(
 
 def _result(result: TaskResult, runs: dict[str, _RunBuilder]) -> TaskResult:
     """The same with what the runs hold, which are written out."""
-    conditioned, mixed = Counter[str](), set[str]()
+    conditioned = Counter[str]()
     for role, builder in runs.items():
         builder.flush()
         result.runs[role], result.documents[role], result.tokens[role] = (
@@ -101,8 +101,7 @@ def _result(result: TaskResult, runs: dict[str, _RunBuilder]) -> TaskResult:
             builder.tokens,
         )
         conditioned.update(builder.conditioned)
-        mixed |= builder.mixed
-    result.conditioned, result.mixed = dict(conditioned), sorted(mixed)
+    result.conditioned = dict(conditioned)
     return result
 
 
@@ -130,7 +129,6 @@ class _RunBuilder:
         self.names: list[str] = []
         self.documents = self.tokens = 0
         self.conditioned: Counter[str] = Counter()
-        self.mixed: set[str] = set()
         self._clear()
 
     def add(self, documents: Documents, engine: Engine) -> tuple[int, int]:
@@ -141,9 +139,12 @@ class _RunBuilder:
         self._tokens.append(tokens)
         self._lengths.append(lengths)
         self._keys.append(self._keys_of(documents))
-        own = {metadata.TEXT_BYTES: pa.array(text_bytes, pa.int64()), metadata.CHECKSUM: checksums(tokens, lengths)}
+        own = {
+            metadata.TEXT_BYTES: pa.array(text_bytes, pa.int64()),
+            metadata.CHECKSUM: metadata.checksums(tokens, lengths),
+        }
         self._rows.append(self._metadata(documents, own | {name: n.astype(np.int32) for name, n in extra.items()}))
-        self._bytes += tokens.nbytes
+        self._bytes += tokens.nbytes + self._rows[-1].nbytes + BOOKKEEPING_BYTES * len(lengths)
         self.documents += len(lengths)
         self.tokens += len(tokens)
         if self._bytes >= RUN_BYTES:
@@ -156,9 +157,7 @@ class _RunBuilder:
             return
         name = f"{self._name}.{len(self.names)}"
         tokens, lengths, keys = (np.concatenate(part) for part in (self._tokens, self._lengths, self._keys))
-        schemas = [rows.schema for rows in self._rows]
-        schema = common_schema(schemas)
-        self.mixed |= turned_to_text(schemas, schema)
+        schema = common_schema(rows.schema for rows in self._rows)
         rows = pa.concat_tables([conformed(rows, schema) for rows in self._rows]).unify_dictionaries().combine_chunks()
         self._clear()
         write_run(self._settings.directory, name, tokens, lengths, keys, rows)
@@ -183,9 +182,7 @@ class _RunBuilder:
         }
         chosen: dict[str, pa.Array] = {}
         for name in settings.kept_fields:
-            chosen[name], mixed = value_column(documents.metadata[name])
-            if mixed:
-                self.mixed.add(name)
+            chosen |= columns_by_kind(name, documents.metadata[name])
         return pa.table(columns | own | chosen)
 
 
@@ -216,13 +213,6 @@ def joined(parts: list[tuple[np.ndarray, np.ndarray]], tail: np.ndarray) -> np.n
         columns.append([view[a:b] for a, b in pairwise(at)])
     columns.append([memoryview(end)] * len(columns[0]))
     return np.frombuffer(b"".join(chain.from_iterable(zip(*columns, strict=True))), dtype=tail.dtype)
-
-
-def checksums(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """zlib.crc32 of each document's bytes, uint32 (documents,)."""
-    view = np.ascontiguousarray(tokens).view(np.uint8).data
-    ends = (np.cumsum(lengths, dtype=np.int64) * tokens.dtype.itemsize).tolist()
-    return np.array([zlib.crc32(view[a:b]) for a, b in pairwise([0, *ends])], dtype=np.uint32)
 
 
 def _utf8_bytes(text: str) -> int:

@@ -127,7 +127,8 @@ def _removed(directory: Path) -> Path:
 def _refuse_foreign(directory: Path) -> None:
     """Raises ConfigError for a directory with content that no build has begun."""
     with storage_errors(directory):
-        found = [path.name for path in directory.iterdir() if path.suffix != ".tmp"] if directory.exists() else []
+        there = list(directory.iterdir()) if directory.exists() else []
+    found = [path.name for path in there if path.suffix != ".tmp" and not path.name.startswith("lock.")]
     if found:
         raise ConfigError(
             f"{directory} holds {found[0]} and no {RECORD}: it is not the work directory of a build, or a damaged one. "

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from megakor.corpus.build.columns import common_schema, conformed
 from megakor.corpus.build.runs import LENGTH, RegionWriter, Run, RunPart, pieces_in_order, write_arrow
+from megakor.corpus.build.values import settled, settled_schema
 from megakor.corpus.metadata import CHECKSUM, checksums
 from megakor.errors import DataError
 from megakor.storage import storage_errors
@@ -47,7 +48,13 @@ class Merge:
     runs: tuple[str, ...]
     """Names, in the order of the inputs."""
     dtype: str
-    schema: pa.Schema
+    collected: pa.Schema
+    """Columns of the runs, those of chosen fields by kind."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the shard's metadata."""
+        return settled_schema(self.collected)
 
     @property
     def bin_path(self) -> Path:
@@ -103,7 +110,7 @@ def merge_bucket(merge: Merge, bucket: Bucket) -> None:
     with RegionWriter(merge.bin_path, bucket.offset * np.dtype(merge.dtype).itemsize) as region:
         for piece in pieces_in_order(whole.tokens, starts, whole.lengths, order):
             region.write(piece)
-    rows = whole.rows.take(pa.array(order))
+    rows = settled(whole.rows, merge.schema).take(pa.array(order))
     write_arrow(merge.rows_path(bucket), rows.append_column(LENGTH, pa.array(whole.lengths[order].astype(np.int32))))
 
 
@@ -127,7 +134,7 @@ def _collected(merge: Merge, bucket: Bucket) -> RunPart:
     try:
         groups = [merge.runs[first : first + _RUNS_OPEN] for first in range(0, len(merge.runs), _RUNS_OPEN)]
         whole = _joined([_joined(_parts(merge, names, bucket), merge) for names in groups], merge)
-        sound = CHECKSUM not in merge.schema.names or np.array_equal(
+        sound = CHECKSUM not in merge.collected.names or np.array_equal(
             whole.rows[CHECKSUM].to_numpy(), checksums(whole.tokens, whole.lengths)
         )
     except pa.ArrowException as error:
@@ -143,7 +150,7 @@ def _parts(merge: Merge, names: Sequence[str], bucket: Bucket) -> list[RunPart]:
 
 def _joined(parts: Sequence[RunPart], merge: Merge) -> RunPart:
     """Several parts as one, in memory of its own: the files that they were mapped from can be closed."""
-    tables = [conformed(part.rows, merge.schema) for part in parts] or [merge.schema.empty_table()]
+    tables = [conformed(part.rows, merge.collected) for part in parts] or [merge.collected.empty_table()]
     return RunPart(
         tokens=np.concatenate([np.empty(0, np.dtype(merge.dtype)), *(part.tokens for part in parts)]),
         lengths=np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)]),

@@ -93,9 +93,8 @@ def check_inputs_unchanged(plan: Plan, job: Job, stage: str) -> None:
     for task in plan.tasks:
         if task.portion.file in newer and job.is_done(stage, task.name):
             portion = task.portion
-            if (
-                hash_pieces(Path(portion.path), portion.byte_start, portion.byte_stop)
-                != job.read(stage, task.name)["pieces"]
+            if hash_pieces(Path(portion.path), portion.byte_start, portion.byte_stop) != job.read(stage, task.name).get(
+                "pieces"
             ):
                 raise ConfigError(f"{portion.path} has changed since the work in {plan.work} began. {AFRESH}")
 

@@ -18,6 +18,7 @@ from megakor.corpus.build.plan import Task
 from megakor.corpus.build.settings import EncodingSettings
 from megakor.corpus.build.text_steps import TRAINING, VALIDATION, Losses, by_role, kept_documents
 from megakor.corpus.holdout import sentence_hashes
+from megakor.corpus.inputs.cutting import hash_portion
 from megakor.corpus.inputs.reading import read_portion
 from megakor.corpus.operations.expression import parse
 from megakor.errors import DataError
@@ -52,10 +53,10 @@ class Survey:
         for records in read_portion(task.portion, self.settings.fields):
             documents = kept_documents(records, self.settings.rules, where, Losses())
             hashes = _hashes(by_role(documents, self.settings.holdout, (), Losses())[role].texts)
-            found.append(hashes if known is None else hashes[np.isin(hashes, known)])
+            found.append(hashes if known is None else _shared(hashes, known))
             report(records.bytes_read, 0, 0, 0)
         _save(_path(self.settings.directory, self.stage, task.name), _union(found))
-        return {}
+        return {"pieces": hash_portion(task.portion)}
 
 
 def load_hashes(directory: Path, stage: str, names: Iterable[str]) -> np.ndarray:
@@ -65,6 +66,13 @@ def load_hashes(directory: Path, stage: str, names: Iterable[str]) -> np.ndarray
 
 def _hashes(texts: Iterable[str]) -> np.ndarray:
     return np.array(sorted(set().union(*map(sentence_hashes, texts))), dtype=np.uint64)
+
+
+def _shared(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Those that are among the known ones, which ascend."""
+    places = np.searchsorted(known, hashes)
+    inside = places < len(known)
+    return hashes[inside][known[places[inside]] == hashes[inside]]
 
 
 def _union(parts: list[np.ndarray]) -> np.ndarray:

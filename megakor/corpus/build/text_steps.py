@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from megakor.corpus.build.columns import value_column
 from megakor.corpus.build.settings import HoldoutSettings, TextRules
+from megakor.corpus.build.values import groups_by_kind, plain_column
 from megakor.corpus.holdout import without_sentences
 from megakor.corpus.inputs.records import Records
 from megakor.corpus.operations.expression import Expression
+from megakor.errors import ConfigError
 
 TRAINING, VALIDATION = "training", "validation"
+OF_ANOTHER_KIND = "a value of another kind than --where compares"
 
 
 @dataclass
@@ -67,10 +69,28 @@ def kept_documents(records: Records, rules: TextRules, where: Expression | None,
         short = [n for n, text in enumerate(documents.texts) if len(text) <= longest]
         documents = _keep(documents, "too long", losses, short)
     if where is not None and documents.texts:
-        columns = {name: value_column(documents.metadata[name])[0] for name in where.fields}
-        fits = where.evaluate(pa.RecordBatch.from_pydict(columns))
-        documents = _keep(documents, "filtered", losses, np.flatnonzero(fits).tolist())
+        documents = _fitting(documents, where, losses)
     return documents
+
+
+def _fitting(documents: Documents, where: Expression, losses: Losses) -> Documents:
+    """The documents that fit. Values are compared by their own kind, whatever stands beside them: a text does not fit
+    a comparison with a number, and is counted apart."""
+    fields = {name: documents.metadata[name] for name in where.fields}
+    fits: list[int] = []
+    for kinds, rows in groups_by_kind(fields, len(documents.texts)).items():
+        columns = {
+            name: plain_column([values[row] for row in rows], kind)
+            for (name, values), kind in zip(fields.items(), kinds, strict=True)
+        }
+        try:
+            fitting = where.evaluate(pa.RecordBatch.from_pydict(columns))
+        except ConfigError:
+            losses.skip(OF_ANOTHER_KIND, len(rows))
+            continue
+        losses.skip("filtered", len(rows) - int(fitting.sum()))
+        fits += [rows[number] for number in np.flatnonzero(fitting)]
+    return documents.take(sorted(fits))
 
 
 def by_role(
