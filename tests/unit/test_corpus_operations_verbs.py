@@ -134,6 +134,9 @@ def test_validation_shards_are_done_alike_when_asked_for(tmp_path: Path, capsys:
     roles = {name: read_manifest(tmp_path / name) for name in ("out", "out.validation")}
     assert [manifest.role for manifest in roles.values() if manifest] == ["training", "validation"]
     assert [manifest.documents for manifest in roles.values() if manifest] == [5, 6]
+    capsys.readouterr()
+    assert main(words) == ExitCode.DONE
+    assert "nothing to do" in (said := capsys.readouterr().err) and "--with-validation" not in said
     assert main(["corpus", "split", *words[2:5], "--field", "quality", "--with-validation"]) == ExitCode.DONE
     assert (tmp_path / "out_3.validation.idx").exists()
 

@@ -1,28 +1,24 @@
-"""Documents with exactly the same tokens, found with a digest of each and a sort on the disk.
-
-A digest has 64 bits: among a billion different documents the chance that any two share one is below 3 %.
-"""
+"""How many documents have exactly the same tokens, found with a digest of each and a sort on the disk."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
 
 import numpy as np
 
+from megakor.corpus.operations.digests import RecordFiles, digests
 from megakor.corpus.operations.stream import BATCH_TOKENS, cut_by_tokens, document_lengths
 from megakor.corpus.shard import ShardReader
 from megakor.storage import storage_errors
 
-_RECORD = np.dtype([("digest", "<u8"), ("shard", "<i4"), ("document", "<i8"), ("tokens", "<i4")])
+_RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("shard", "<i4"), ("document", "<i8"), ("tokens", "<i4")])
 _RECORDS_AT_ONCE = 2 << 20
 _MOST_FILES = 512
+_ADVICE = "Point TMPDIR elsewhere."
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Duplicates:
 
 
 def find_duplicates(shards: Sequence[ShardReader], shown: int = 5) -> Duplicates:
-    """Compare all documents of all shards; needs 24 bytes of temporary disk for each (TMPDIR).
+    """Compare all documents of all shards; needs 32 bytes of temporary disk for each (TMPDIR).
 
     Raises DataError for a damaged shard and StorageError when the temporary files cannot be written.
     """
@@ -55,11 +51,13 @@ def find_duplicates(shards: Sequence[ShardReader], shown: int = 5) -> Duplicates
     files = min(_MOST_FILES, 1 + documents // _RECORDS_AT_ONCE)
     repeats = tokens = 0
     top: list[tuple[int, int, int, int]] = []
-    with storage_errors(Path("temporary files"), "Point TMPDIR elsewhere."), TemporaryDirectory() as scratch:
-        paths = [Path(scratch) / str(number) for number in range(files)]
-        _spill(shards, paths)
-        for path in paths:
-            records = np.fromfile(path, dtype=_RECORD)
+    with storage_errors(Path("temporary files"), _ADVICE), TemporaryDirectory() as scratch:
+        spilt = RecordFiles(Path(scratch), _RECORD, _ADVICE)
+        for number, shard in enumerate(shards):
+            for records in _records(number, shard):
+                spilt.append(records, records["high"] % np.uint64(files))
+        for file in range(files):
+            records = spilt.read(file)
             first, copies = _runs(records)
             repeats += int((copies - 1).sum())
             tokens += int(((copies - 1) * records["tokens"][first]).sum())
@@ -71,31 +69,17 @@ def find_duplicates(shards: Sequence[ShardReader], shown: int = 5) -> Duplicates
     )
 
 
-def _spill(shards: Sequence[ShardReader], paths: Sequence[Path]) -> None:
-    """Write a record for each document into the file that its digest chooses."""
-    with ExitStack() as stack:
-        files: list[BinaryIO] = [stack.enter_context(path.open("wb")) for path in paths]
-        for number, shard in enumerate(shards):
-            for records in _records(number, shard):
-                choice = records["digest"] % np.uint64(len(files))
-                order = np.argsort(choice, kind="stable")
-                parts = np.split(records[order], np.searchsorted(choice[order], np.arange(1, len(files))))
-                for file, part in zip(files, parts, strict=True):
-                    file.write(part.tobytes())
-
-
 def _records(number: int, shard: ShardReader) -> Iterator[np.ndarray]:
+    """A record for each document that has tokens, in batches."""
     start = document = 0
     for lengths in document_lengths(shard):
         for first, last in cut_by_tokens(lengths, BATCH_TOKENS):
             part = lengths[first:last]
-            raw = shard.read(start, int(part.sum())).view(np.uint8).data
-            start += int(part.sum())
+            tokens = shard.read(start, int(part.sum()))
+            start += len(tokens)
             records = np.empty(len(part), dtype=_RECORD)
-            ends = (np.cumsum(part) * shard.dtype.itemsize).tolist()
-            pieces = zip([0, *ends[:-1]], ends, strict=True)
-            digests = b"".join(blake2b(raw[begin:end], digest_size=8).digest() for begin, end in pieces)
-            records["digest"] = np.frombuffer(digests, dtype="<u8")
+            ends = np.cumsum(part)
+            records["high"], records["low"] = digests(tokens, ends - part, ends)
             records["shard"], records["tokens"] = number, part
             records["document"] = np.arange(document, document + len(part))
             document += len(part)
@@ -104,10 +88,11 @@ def _records(number: int, shard: ShardReader) -> Iterator[np.ndarray]:
 
 def _runs(records: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index of the first record of each digest, and how many have it: int64 (digests,) twice."""
-    order = np.argsort(records["digest"], kind="stable")
-    digests = records["digest"][order]
-    begins = np.flatnonzero(np.concatenate(([True], digests[1:] != digests[:-1]))) if len(digests) else order
-    return order[begins], np.diff(begins, append=len(digests))
+    order = np.lexsort((records["low"], records["high"]))  # stable: the first of equal ones stays first
+    high, low = records["high"][order], records["low"][order]
+    differs = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    begins = np.flatnonzero(np.concatenate(([True], differs))) if len(order) else order
+    return order[begins], np.diff(begins, append=len(order))
 
 
 def _described(record: np.void, copies: int) -> tuple[int, int, int, int]:

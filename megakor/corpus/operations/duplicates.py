@@ -6,13 +6,12 @@ the numbers of the duplicates found there are scattered back over files by range
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from megakor.corpus.operations.batch import DocumentBatch
-from megakor.storage import make_directory, storage_errors
+from megakor.corpus.operations.digests import RecordFiles, digests
 
 RANGE_DOCUMENTS = 1 << 22
 """Documents whose duplicates are looked at together in the end."""
@@ -25,18 +24,17 @@ class Duplicates:
     """Takes documents in order, then says which are equal to an earlier one.
 
     Memory: about `memory` bytes up to some 3 billion documents for each GiB (256 files of 24 bytes a document, four
-    times), and a proportional part more beyond. Disk: 24 bytes a document. Two different documents are taken for
-    equal with a chance of about n^2 / 2^129 for n documents.
+    times), and a proportional part more beyond. Disk: 24 bytes a document.
 
     Args:
-        directory: where a directory for the hashes may be made; the caller removes it.
+        directory: where directories for the hashes may be made; the caller removes them.
         documents: how many will come.
         end: the end-of-document token, which is left out of the comparison; None: there is none.
     """
 
     def __init__(self, directory: Path, documents: int, memory: int, end: int | None) -> None:
-        self._directory = directory / "hashes"
-        make_directory(self._directory)
+        self._hashes = RecordFiles(directory / "hashes", _RECORD)
+        self._numbers = RecordFiles(directory / "numbers", np.dtype(np.int64))
         self._files = min(_MOST_FILES, max(1, -(-documents * _RECORD.itemsize * _COPIES // memory)))
         self._end = end
         self._taken = 0
@@ -49,15 +47,15 @@ class Duplicates:
         records["high"], records["low"] = self._digests(batch)
         records["number"] = np.arange(self._taken, self._taken + batch.documents)
         self._taken += batch.documents
-        self._scatter(records, records["high"] % np.uint64(self._files), "hashes")
+        self._hashes.append(records, records["high"] % np.uint64(self._files))
 
     def find(self) -> int:
         """Find all duplicates; returns how many there are. Raises StorageError."""
         found = 0
         for file in range(self._files):
-            numbers = _later_of_equal(self._values("hashes", file, _RECORD))
-            self._path("hashes", file).unlink(missing_ok=True)
-            self._scatter(numbers, numbers // RANGE_DOCUMENTS, "numbers")
+            numbers = _later_of_equal(self._hashes.read(file))
+            self._hashes.remove(file)
+            self._numbers.append(numbers, numbers // RANGE_DOCUMENTS)
             found += len(numbers)
         return found
 
@@ -68,40 +66,17 @@ class Duplicates:
             number, place = divmod(first, RANGE_DOCUMENTS)
             if number != self._range:
                 self._range, self._in_range = number, np.zeros(RANGE_DOCUMENTS, bool)
-                numbers = self._values("numbers", number, np.dtype(np.int64))
+                numbers = self._numbers.read(number)
                 self._in_range[numbers - number * RANGE_DOCUMENTS] = True
             parts.append(self._in_range[place : place + count])
             first, count = first + len(parts[-1]), count - len(parts[-1])
         return np.concatenate(parts) if parts else np.empty(0, bool)
 
     def _digests(self, batch: DocumentBatch) -> tuple[np.ndarray, np.ndarray]:
-        """The first and the last 64 bits of each document's hash."""
-        view, size = np.ascontiguousarray(batch.tokens).view(np.uint8).data, batch.tokens.dtype.itemsize
         starts, ends = batch.starts[:-1], batch.starts[1:]
         if self._end is not None and len(batch.tokens):
             ends = ends - ((ends > starts) & (batch.tokens[ends - 1] == self._end))
-        joined = b"".join(
-            hashlib.blake2b(view[start:end], digest_size=16).digest()
-            for start, end in zip((starts * size).tolist(), (ends * size).tolist(), strict=True)
-        )
-        both = np.frombuffer(joined, "<u8").reshape(-1, 2)
-        return both[:, 0], both[:, 1]
-
-    def _scatter(self, values: np.ndarray, files: np.ndarray, kind: str) -> None:
-        """Append values to files by number; one is open at a time, so that their number is not limited."""
-        order = np.argsort(files, kind="stable")
-        numbers, firsts = np.unique(files[order], return_index=True)
-        for number, first, last in zip(numbers.tolist(), firsts, [*firsts[1:], len(values)], strict=False):
-            path = self._path(kind, number)
-            with storage_errors(path), path.open("ab") as file:
-                file.write(values[order[first:last]].tobytes())
-
-    def _values(self, kind: str, number: int, dtype: np.dtype) -> np.ndarray:
-        path = self._path(kind, number)
-        return np.fromfile(path, dtype) if path.exists() else np.empty(0, dtype)
-
-    def _path(self, kind: str, number: int) -> Path:
-        return self._directory / f"{number:06d}.{kind}"
+        return digests(batch.tokens, starts, ends)
 
 
 def _later_of_equal(records: np.ndarray) -> np.ndarray:

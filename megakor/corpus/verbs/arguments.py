@@ -88,7 +88,7 @@ def carry_out(given: argparse.Namespace, operation: Operation) -> int:
         if given.with_validation:
             operation(validation, Output(shard_file(to, VALIDATION_SUFFIX), given.overwrite))
         operation(inputs, Output(to, given.overwrite, given.with_validation))
-    if validation and not given.with_validation:
+    if validation and not given.with_validation and not _validation_shards(to, given.verb):
         log(_without_validation(to, given.verb))
     return ExitCode.DONE
 
