@@ -13,8 +13,8 @@ from config_base import write
 from corpus_world import make_tokenizer, small_texts, write_jsonl
 
 from megakor.cli import main
-from megakor.corpus.tokenizer_commands import train_tokenizer_command
 from megakor.corpus.preprocess_command import main as preprocess_data
+from megakor.corpus.tokenizer_commands import train_tokenizer_command
 from megakor.errors import ExitCode
 
 Change = Callable[[Path], object]

@@ -14,7 +14,7 @@ from megakor.cli import main, parse
 from megakor.errors import ConfigError, DataError, ExitCode, MegakorError
 
 REPOSITORY = Path(__file__).parents[2]
-HEAVY = ("torch", "megatron", "tensorboard", "pyarrow", "tokenizers")
+HEAVY = ("torch", "megatron", "tensorboard", "scipy", "tokenizers")
 WITHOUT = f"""
 import sys
 from megakor.cli import main
