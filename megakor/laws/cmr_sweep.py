@@ -59,16 +59,16 @@ def run_sweep(runs: Sequence[PlannedRun], settings: SweepSettings, runner: Runne
     """
     failed: dict[str, int] = {}
     for number, run in enumerate(runs, 1):
-        if not is_finished(run, measured(run)):
-            command = command_of(run, settings)
-            print(f"[{number}/{len(runs)}] {command.text}", flush=True)
-            code = runner(command)
-            if code:
-                failed[run.name] = code
-                words = "\n  ".join(last_words(command.log))
-                print(f"  failed with exit code {code} ({command.log}):\n  {words}", flush=True)
-                continue
-        if not keep and is_finished(run, measured(run)):
+        if is_finished(run, measured(run)):
+            continue
+        command = command_of(run, settings)
+        print(f"[{number}/{len(runs)}] {command.text}", flush=True)
+        code = runner(command)
+        if code:
+            failed[run.name] = code
+            words = "\n  ".join(last_words(command.log))
+            print(f"  failed with exit code {code} ({command.log}):\n  {words}", flush=True)
+        elif not keep and is_finished(run, measured(run)):
             drop_checkpoints(run)
     print("\n".join(["", *_results(runs, settings.roles, failed), "", _next(runs, settings, failed)]))
     return next(iter(failed.values()), ExitCode.DONE)

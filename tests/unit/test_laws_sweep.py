@@ -128,7 +128,8 @@ def test_finished_runs_are_skipped_and_their_checkpoints_dropped(config: Config,
     assert not list((runs[0].directory / "checkpoints").iterdir())
     run_sweep(runs, wanted, runner, keep=True)
     assert runner.names == ["ratio-0.2500-seed-5", "ratio-1.0000-seed-5"]
-    assert list((runs[1].directory / "checkpoints").iterdir())
+    run_sweep(runs, wanted, runner)
+    assert list((runs[1].directory / "checkpoints").iterdir()), "kept once, kept for good"
 
 
 def test_a_run_that_fails_is_named_and_the_others_run(
