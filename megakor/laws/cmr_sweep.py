@@ -58,10 +58,10 @@ def run_sweep(runs: Sequence[PlannedRun], settings: SweepSettings, runner: Runne
     Returns the exit code of the first that failed, or 0.
     """
     failed: dict[str, int] = {}
-    for number, run in enumerate(runs, 1):
+    commands = [command_of(run, settings) for run in runs]
+    for number, (run, command) in enumerate(zip(runs, commands, strict=True), 1):
         if is_finished(run, measured(run)):
             continue
-        command = command_of(run, settings)
         print(f"[{number}/{len(runs)}] {command.text}", flush=True)
         code = runner(command)
         if code:

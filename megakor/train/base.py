@@ -41,10 +41,9 @@ class Base:
         return self.step if self.optimizer else 0
 
     @property
-    def text(self) -> str:
+    def what(self) -> str:
         """For the report."""
-        what = "weights and optimizer" if self.optimizer else "weights"
-        return f"begins with the {what} of {self.path} ({self.tokens:,} tokens)"
+        return "weights and optimizer" if self.optimizer else "weights"
 
 
 def base_of(config: Config, tokenizer_sha256: str, saved: Mapping[str, Any] | None, ranks: Ranks) -> Base | None:

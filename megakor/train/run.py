@@ -103,7 +103,7 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
         ledger = on_first_rank(lambda: LedgerWriter(directory / "ledger.jsonl", stream))
         describe_start(reporter, ledger, stream, config, device, topology)
         if base is not None and saved is None:
-            reporter.event("base", tokens=0, text=base.text, checkpoint=base.path, saved_at=base.saved_at)
+            reporter.event("base", tokens=0, what=base.what, checkpoint=base.path, saved_at=base.saved_at)
         measuring = Measuring(config, engine, tokenizer, reporter, distance)
         if saved is not None and "measuring" in saved:
             measuring.load_state_dict(saved["measuring"])
