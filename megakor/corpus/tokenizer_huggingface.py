@@ -18,13 +18,14 @@ class HuggingFaceTokenizer(Tokenizer):
     """See `Tokenizer`. tokenizer_config.json beside the file may name the end token."""
 
     def __init__(self, file: Path, content: bytes, sha256: str) -> None:
+        _check_ids(file, content)
         try:
             encoder = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
         except Exception as error:  # the library raises bare Exception
             raise DataError(f"{file}: not a tokenizer of the Hugging Face tokenizers library ({error}).") from error
         # Without this a document that contains "<|endoftext|>" would end in the middle.
         encoder.encode_special_tokens = True
-        self._file, self._encoder = file, encoder
+        self._encoder = encoder
         end = named_end(file.parent) or next(
             (name for name in END_NAMES if encoder.token_to_id(name) is not None), None
         )
@@ -34,11 +35,6 @@ class HuggingFaceTokenizer(Tokenizer):
     def vocabulary_size(self) -> int:
         """See `Tokenizer.vocabulary_size`."""
         largest: int = max(self._encoder.get_vocab(with_added_tokens=True).values(), default=-1)
-        if largest >= LARGEST_VOCABULARY:
-            raise DataError(
-                f"{self._file}: it has a token of id {largest:,}; ids end below {LARGEST_VOCABULARY:,}. The file is "
-                "damaged, or its ids are not numbered from 0."
-            )
         return largest + 1
 
     def token_id(self, token: str) -> int | None:
@@ -77,6 +73,21 @@ class HuggingFaceTokenizer(Tokenizer):
         if unknown and (unknown_id := self.token_id(unknown)) is not None:
             found[unknown_id] = True
         return found
+
+
+def _check_ids(file: Path, content: bytes) -> None:
+    """Raises DataError for an id beyond sense, before the library makes room for all ids below it."""
+    try:
+        described = json.loads(content)
+        ids = [*described["model"]["vocab"].values(), *(token["id"] for token in described.get("added_tokens") or ())]
+        largest = max(ids, default=0)
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return  # not such a file, which the library says
+    if largest >= LARGEST_VOCABULARY:
+        raise DataError(
+            f"{file}: it has a token of id {largest:,}; ids end below {LARGEST_VOCABULARY:,}. The file is damaged, or its "
+            "ids are not numbered from 0."
+        )
 
 
 def _byte_level_bytes(token: str) -> bytes:

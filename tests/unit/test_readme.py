@@ -56,13 +56,15 @@ def test_every_link_leads_to_a_file(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_tool_script_and_config_that_is_named_exists(page: Path) -> None:
     named = re.findall(r"\b(?:tools|slurm|configs)/[\w/]+\.(?:py|sh|yaml)", page.read_text(encoding="utf-8"))
-    assert [path for path in named if not (ROOT / path).is_file() and path != "configs/mine.yaml"] == []
+    assert [
+        path for path in named if not (ROOT / path).is_file() and path not in ("configs/mine.yaml", "configs/RUN.yaml")
+    ] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_verb_that_is_named_exists(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = re.findall(r"^(?:    |\$ )?(megakor [a-z].*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    for verb in {shlex.split(line, comments=True)[1] for line in lines}:
+    for verb in {shlex.split(line.removesuffix("\\"), comments=True)[1] for line in lines}:
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0, f"{page.name} names megakor {verb}"
