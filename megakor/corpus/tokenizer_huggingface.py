@@ -85,8 +85,8 @@ def _check_ids(file: Path, content: bytes) -> None:
         return  # not such a file, which the library says
     if largest >= LARGEST_VOCABULARY:
         raise DataError(
-            f"{file}: it has a token of id {largest:,}; ids end below {LARGEST_VOCABULARY:,}. The file is damaged, or its "
-            "ids are not numbered from 0."
+            f"{file}: it has a token of id {largest:,}; ids end below {LARGEST_VOCABULARY:,}. The file is damaged, or "
+            "its ids are not numbered from 0."
         )
 
 
