@@ -25,6 +25,7 @@ from megakor.corpus.build.survey import HELD, KNOWN, Survey
 from megakor.corpus.build.team import Team
 from megakor.corpus.build.workers import Work, work_through
 from megakor.corpus.engines.choice import choose_engine
+from megakor.corpus.engines.load import REFERENCE
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.records import InputFile
 from megakor.corpus.manifest import Manifest
@@ -149,8 +150,11 @@ def _encode(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: L
     log(f"engine: {choice.name} {choice.version}; {len(left):,} of {counted(len(tasks), 'task')} to do, by {workers}")
     work = Encoding(replace(plan.settings, engine=choice.name), surveyed)
     problems = ProblemCounts()
+    caught: list[Task] = []
 
     def hear(task: Task, result: dict[str, Any]) -> None:
+        if result["caught"]:
+            caught.append(task)
         for note in result["notes"]:
             log(f"{task.portion.path}: {note}")
         problems.merge(ProblemCounts.from_json(result["problems"]))
@@ -158,6 +162,17 @@ def _encode(plan: Plan, job: Job, options: PreprocessOptions, team: Team, log: L
 
     for line in _run_stage(ENCODE, tasks, work, job, options.workers, log, hear):
         log(line)
+    if caught:
+        _distrust(choice.name, tasks, job, log)
+        _encode(plan, job, replace(options, engine=REFERENCE), team, log)
+
+
+def _distrust(engine: str, tasks: Sequence[Task], job: Job, log: Log) -> None:
+    """Have the tasks done again that an engine has encoded of which other ids were seen."""
+    made = [task for task in tasks if job.read(ENCODE, task.name).get("engine") == engine]
+    for task in made:
+        job.unmark(ENCODE, task.name)
+    log(f"{engine} gave other ids than {REFERENCE}: {counted(len(made), 'task')} that it had done will be done again")
 
 
 def _run_stage(

@@ -47,6 +47,11 @@ class Job:
         """Say that a task is done. Raises StorageError."""
         write_text(self.marker(stage, name), json.dumps(content, ensure_ascii=False) + "\n")
 
+    def unmark(self, stage: str, name: str) -> None:
+        """Have a task done again. Raises StorageError."""
+        with storage_errors(self.directory):
+            self.marker(stage, name).unlink(missing_ok=True)
+
     def read(self, stage: str, name: str) -> dict[str, Any]:
         """What a marker says. Raises DataError."""
         path = self.marker(stage, name)

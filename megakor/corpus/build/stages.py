@@ -37,7 +37,7 @@ class Encoding:
         def encode(task: Task, report: Report) -> dict[str, Any]:
             engine.begin_task(task.portion.byte_stop - task.portion.byte_start)
             result: TaskResult = encode_portion(task.portion, task.name, self.settings, engine, where, shared, report)
-            return {**asdict(result), "notes": engine.notes}
+            return {**asdict(result), "engine": engine.name, "caught": engine.caught, "notes": engine.notes}
 
         return encode
 

@@ -31,6 +31,8 @@ class CheckedEngine:
             self._chosen = self._reference = load_reference(tokenizer)
         self._engine = self._chosen
         self._to_check = 0
+        self.caught = False
+        """Whether the chosen engine gave other ids in this process: what it encoded before may be wrong."""
         self._notes: list[str] = []
 
     def _pair(self, name: str, tokenizer: Path) -> tuple[Engine, Engine]:
@@ -73,6 +75,7 @@ class CheckedEngine:
                 self._unfit = f"{self._chosen.name} was left for {self._reference.name}: {failure}"
                 self._notes.append(self._unfit)
                 self._engine = self._chosen = self._reference
+                self.caught = True
         if self._engine is self._reference:
             return self._reference.encode(texts)
         try:
