@@ -173,7 +173,7 @@ def check_shard(place: str, prefix: Path, manifest: Manifest, tokenizer_sha256: 
             f"data.tokenizer ({tokenizer_sha256[:12]}). Build the shard again with this tokenizer, or set that one."
         )
     for path, size in ((bin_path(prefix), manifest.bin_bytes), (idx_path(prefix), manifest.idx_bytes)):
-        if path.stat().st_size != size:
+        if path.exists() and path.stat().st_size != size:
             raise DataError(
                 f"{place}: {path} has {path.stat().st_size:,} bytes, {size:,} by its manifest {prefix.name}.json: they "
                 "belong to different builds, or one was copied in part. Copy or build the shard again."

@@ -11,34 +11,34 @@ pytestmark = pytest.mark.slow
 
 BASE, STEPS = 4, 4
 SHORT = (f"train.tokens={STEPS * BATCH}", "evaluation.every=2Ki", "run.seed=9")
-OPTIMIZER = ("run.base=runs/base", "run.base_optimizer=true")
+OPTIMIZER = ("run.base=runs/weights", "run.base_optimizer=true")
 
 
 @pytest.fixture(scope="module")
 def begun(world: World) -> str:
-    world.pretrain("base", f"train.tokens={BASE * BATCH}")
+    world.pretrain("weights", f"train.tokens={BASE * BATCH}")
     world.pretrain("begun", *SHORT, *OPTIMIZER, "report.weight_distance=true")
     return "begun"
 
 
 def test_a_run_begins_with_the_losses_of_its_base_and_counts_from_zero(world: World, begun: str) -> None:
-    reached = {source: loss for (step, source), loss in world.validation("base").items() if step == BASE}
+    reached = {source: loss for (step, source), loss in world.validation("weights").items() if step == BASE}
     found = {source: loss for (step, source), loss in world.validation(begun).items() if step == 0}
     assert found == pytest.approx(reached, abs=1e-6)
     assert list(world.losses(begun)) == list(range(1, STEPS + 1))
     assert audit(world.run_dir(begun) / "ledger.jsonl", STEPS * BATCH) == []
     (event,) = [line for line in world.lines(begun, "event") if line["name"] == "base"]
-    assert event["checkpoint"] == f"runs/base/checkpoints/{checkpoint_path(world.run_dir('base'), BASE).name}"
+    assert event["checkpoint"] == f"runs/weights/checkpoints/{checkpoint_path(world.run_dir('weights'), BASE).name}"
 
 
 def test_a_run_resumes_on_another_layout_when_its_base_is_gone(world: World, begun: str) -> None:
     world.copy_run(begun, "layout", 2)
-    hidden = world.run_dir("base").rename(world.directory / "hidden")
+    hidden = world.run_dir("weights").rename(world.directory / "hidden")
     try:
         layout = ("parallel.tensor=2", "parallel.sequence=true", "--nproc", "2")
         world.pretrain("layout", *SHORT, *OPTIMIZER, "report.weight_distance=true", *layout)
     finally:
-        hidden.rename(world.run_dir("base"))
+        hidden.rename(world.run_dir("weights"))
     assert world.losses("layout") == pytest.approx(world.losses(begun), abs=1e-5)
     notes = [line["text"] for line in world.lines("layout", "event") if line["name"] == "note"]
     assert any("run.base is gone" in note for note in notes)
@@ -46,7 +46,7 @@ def test_a_run_resumes_on_another_layout_when_its_base_is_gone(world: World, beg
 
 def test_weights_alone_begin_a_run_on_any_layout(world: World, begun: str) -> None:
     layout = ("parallel.pipeline=2", "train.micro_batch_size=2", "--nproc", "2")
-    world.pretrain("alone", *SHORT, "run.base=runs/base", *layout)
+    world.pretrain("alone", *SHORT, "run.base=runs/weights", *layout)
     first = {source: loss for (step, source), loss in world.validation(begun).items() if step == 0}
     found = {source: loss for (step, source), loss in world.validation("alone").items() if step == 0}
     assert found == pytest.approx(first, abs=1e-5)

@@ -47,7 +47,7 @@ def cut(name: str, by: int) -> Callable[[Path], None]:
 
 
 def other_tokenizer(folder: Path) -> None:
-    options = TokenizerOptions({"ko": [str(folder / "ko.jsonl")]}, folder / "tokenizer", 600)
+    options = TokenizerOptions({"ko": [str(folder / "ko.jsonl")]}, folder / "tokenizer", 600, overwrite=True)
     train_tokenizer(options, lambda line: None)
 
 
@@ -86,8 +86,8 @@ HELD_OUT = ("data.sources.korean.path=shards/ko.validation",)
 WRONG = [
     Wrong("no tokenizer", lambda folder: shutil.rmtree(folder / "tokenizer"), ("no tokenizer here", "train_tokenizer")),
     Wrong("no shard", lambda folder: (folder / "shards/ko.bin").unlink(), ("shards/ko.bin is missing",)),
-    Wrong("truncated .bin", cut("shards/ko.bin", 10), ("shards/ko.bin", "truncated")),
-    Wrong("truncated .idx", cut("shards/ko.idx", 10), ("shards/ko.idx", "truncated")),
+    Wrong("truncated .bin", cut("shards/ko.bin", 10), ("shards/ko.bin", "copied in part")),
+    Wrong("truncated .idx", cut("shards/ko.idx", 10), ("shards/ko.idx", "copied in part")),
     Wrong("truncated validation .bin", cut("shards/ko.validation.bin", 10), ("shards/ko.validation.bin", "truncated")),
     Wrong("cut manifest", cut("shards/ko.json", 10), ("shards/ko.json", "manifest")),
     Wrong("shards of another tokenizer", other_tokenizer, ("data.sources.korean", "another tokenizer")),
