@@ -11,9 +11,12 @@ import pytest
 from corpus_builds import content, words
 
 MPIRUN = Path(sys.executable).with_name("mpirun")
-pytestmark = pytest.mark.skipif(
-    not MPIRUN.exists() and shutil.which("mpirun") is None, reason="no mpirun: pip install mpich, or megakor[test]"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not MPIRUN.exists() and shutil.which("mpirun") is None, reason="no mpirun: pip install mpich, or megakor[test]"
+    ),
+]
 
 
 def mpirun(ranks: int, command: list[str]) -> subprocess.CompletedProcess[str]:

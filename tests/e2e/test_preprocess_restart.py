@@ -15,6 +15,8 @@ import pytest
 from corpus_builds import children, content, kill_all, start, words
 from small_disk import enlarge, small_disk
 
+pytestmark = pytest.mark.slow
+
 KILLS = 3
 
 
