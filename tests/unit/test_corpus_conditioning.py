@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megakor.corpus.operations.conditioning import Conditioning, short_id
-from megakor.corpus.operations.draws import draws
-from megakor.corpus.operations.template import LONGEST, Template
+from megakor.corpus.fields.conditioning import Conditioning, short_id
+from megakor.corpus.fields.draws import draws
+from megakor.corpus.fields.template import LONGEST, Template
 from megakor.errors import ConfigError
 
 

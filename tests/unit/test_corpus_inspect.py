@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from whole_shards import write_whole_shard
 
 from megakor.cli import main
+from megakor.corpus.fields.expression import parse
 from megakor.corpus.inspection.choosing import drawn, matching
 from megakor.corpus.inspection.rendering import SEPARATOR, rendered, visible
 from megakor.corpus.inspection.token_pieces import Kind, token_pieces
-from megakor.corpus.operations.expression import parse
 from megakor.corpus.operations.stream import document_lengths
 from megakor.corpus.shard import ShardReader
 from megakor.corpus.shard_writer import ShardWriter, shard_file

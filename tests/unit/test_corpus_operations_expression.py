@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megakor.corpus.operations.expression import parse
+from megakor.corpus.fields.expression import parse
 from megakor.errors import ConfigError
 
 ROWS = {

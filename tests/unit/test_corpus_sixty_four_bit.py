@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from megakor.corpus.build.runs import RegionWriter
+from megakor.corpus.index_file import IndexFile, check_structure
 from megakor.corpus.inspection.contents import check_contents, content_tasks
 from megakor.corpus.inspection.findings import Findings
-from megakor.corpus.inspection.index_file import IndexFile, check_structure
 from megakor.corpus.inspection.statistics import measure
 from megakor.corpus.inspection.verify import VerifyOptions, verify_shard
 from megakor.corpus.operations.stream import cut_by_tokens, document_lengths

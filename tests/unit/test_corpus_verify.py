@@ -13,9 +13,9 @@ from corpus_world import make_tokenizer
 from whole_shards import random_documents, write_whole_shard
 
 from megakor.cli import main
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection import token_check
 from megakor.corpus.inspection.contents import content_tasks
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.inspection.manifest_check import KnownTokenizer
 from megakor.corpus.inspection.verify import VerifyOptions, verify_shard
 from megakor.corpus.shard import HEADER

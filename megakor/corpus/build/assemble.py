@@ -109,7 +109,7 @@ def _assemble_role(
     left = [bucket for bucket in buckets if not job.is_done(f"{MERGE}.{role}", bucket.name)]
     for bucket, _ in work_through(left, Merging(merge), options.workers, Silence()):
         job.mark(f"{MERGE}.{role}", bucket.name, {})
-    tally = write_side_files(merge, buckets)
+    counts = write_side_files(merge, buckets)
     files = side_files(job.directory / role)
     return Manifest(
         tokenizer_sha256=plan.record["tokenizer_sha256"],
@@ -117,7 +117,7 @@ def _assemble_role(
         language=options.language,
         tokens=tokens,
         documents=_documents(buckets),
-        text_bytes=tally.text_bytes,
+        text_bytes=counts.text_bytes,
         dtype=dtype.name,
         bin_bytes=tokens * dtype.itemsize,
         idx_bytes=index_bytes(_documents(buckets)),
@@ -129,7 +129,7 @@ def _assemble_role(
         shuffle_seed=options.shuffle_seed,
         skipped=dict(sorted((totals.losses.skipped | totals.problems.counts).items())),
         holdout=_holdout(totals.losses, options),
-        counts=tally.counts(),
+        counts=counts.largest(),
         options=plan.record["options"],
         checksums={name: _file_hash(path, options.workers) for name, path in files.items()},
     )

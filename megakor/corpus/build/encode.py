@@ -20,10 +20,10 @@ from megakor.corpus.build.settings import EncodingSettings
 from megakor.corpus.build.text_steps import Documents, Losses, by_role, kept_documents
 from megakor.corpus.build.values import columns_by_kind
 from megakor.corpus.engines.engine import Engine
+from megakor.corpus.fields.expression import Expression
 from megakor.corpus.inputs.cutting import hash_portion
 from megakor.corpus.inputs.reading import read_portion
 from megakor.corpus.inputs.records import Portion, Records
-from megakor.corpus.operations.expression import Expression
 from megakor.corpus.shard_writer import narrowed
 
 RUN_BYTES = 64 << 20

@@ -8,10 +8,10 @@ from typing import Any
 
 from megakor.corpus.build.columns import check_names
 from megakor.corpus.engines.load import require_fitting
+from megakor.corpus.fields.conditioning import DOCUMENT_ID, Conditioning
+from megakor.corpus.fields.expression import parse
+from megakor.corpus.fields.template import Template
 from megakor.corpus.manifest import VALIDATION_SUFFIX
-from megakor.corpus.operations.conditioning import DOCUMENT_ID, Conditioning
-from megakor.corpus.operations.expression import parse
-from megakor.corpus.operations.template import Template
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ConfigError
 

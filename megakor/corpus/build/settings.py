@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from megakor.corpus.fields.conditioning import Conditioning
 from megakor.corpus.holdout import HoldoutRule
 from megakor.corpus.inputs.records import Fields
-from megakor.corpus.operations.conditioning import Conditioning
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class TextRules:
     minimum_characters: int = 0
     maximum_characters: int | None = None
     where: str | None = None
-    """A condition over the metadata; see `megakor.corpus.operations.expression`."""
+    """A condition over the metadata; see `megakor.corpus.fields.expression`."""
 
 
 @dataclass(frozen=True)

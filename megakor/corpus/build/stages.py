@@ -13,7 +13,7 @@ from megakor.corpus.build.plan import Task
 from megakor.corpus.build.settings import EncodingSettings
 from megakor.corpus.build.survey import KNOWN, load_hashes
 from megakor.corpus.engines.checked import CheckedEngine
-from megakor.corpus.operations.expression import parse
+from megakor.corpus.fields.expression import parse
 from megakor.storage import hash_pieces
 
 ENCODE, MERGE, FINISH = "encode", "merge", "finish"

@@ -17,10 +17,10 @@ from megakor.corpus.build.encode import Report
 from megakor.corpus.build.plan import Task
 from megakor.corpus.build.settings import EncodingSettings
 from megakor.corpus.build.text_steps import TRAINING, VALIDATION, Losses, by_role, kept_documents
+from megakor.corpus.fields.expression import parse
 from megakor.corpus.holdout import sentence_hashes
 from megakor.corpus.inputs.cutting import hash_portion
 from megakor.corpus.inputs.reading import read_portion
-from megakor.corpus.operations.expression import parse
 from megakor.errors import DataError
 from megakor.storage import publish, storage_errors, sync_file, temporary_name
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from megakor.corpus.build.settings import HoldoutSettings, TextRules
 from megakor.corpus.build.values import groups_by_kind, plain_column
+from megakor.corpus.fields.expression import Expression
 from megakor.corpus.holdout import without_sentences
 from megakor.corpus.inputs.records import Records
-from megakor.corpus.operations.expression import Expression
 from megakor.errors import ConfigError
 
 TRAINING, VALIDATION = "training", "validation"

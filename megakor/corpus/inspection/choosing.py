@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from megakor.corpus.fields.expression import Expression
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection.columns import documents_with
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.metadata import metadata_schema
-from megakor.corpus.operations.expression import Expression
 from megakor.corpus.operations.filter import with_length
 from megakor.errors import ConfigError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from megakor.corpus.inspection.index_file import IndexFile
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.metadata import TEXT_BYTES, metadata_schema, read_metadata
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import DataError

@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection.columns import ChecksumColumn
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.metadata import CHECKSUM
 from megakor.corpus.numbers_in_file import open_file, read_array
 from megakor.corpus.shard import bin_path

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from megakor.corpus.grouping import ManifestCounts
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection.columns import documents_with
 from megakor.corpus.inspection.findings import Findings
-from megakor.corpus.inspection.grouping import Grouping
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.manifest import Count, Manifest
-from megakor.corpus.metadata import COLUMNS, LANGUAGE, SOURCE, TEXT_BYTES, metadata_schema
+from megakor.corpus.metadata import COLUMNS, LANGUAGE, SOURCE, metadata_schema
 from megakor.corpus.shard import bin_path, idx_path
 from megakor.corpus.shard_writer import shard_file
 
@@ -71,17 +70,11 @@ def check_counts(index: IndexFile, manifest: Manifest | None, findings: Findings
     names = list(schema.names) if schema is not None else []
     if schema is not None and not _usual_types(index.prefix, schema, findings):
         return
-    groupings = [Grouping(name) for name in (LANGUAGE, SOURCE) if name in names]
-    text_bytes: int | None = 0 if TEXT_BYTES in names else None
+    counts = ManifestCounts([name for name in (LANGUAGE, SOURCE) if name in names])
     for lengths, columns in documents_with(index, names):
-        for grouping in groupings:
-            grouping.add(columns[grouping.name], lengths, columns.get(TEXT_BYTES))
-        if text_bytes is not None:
-            text_bytes = (
-                None if columns[TEXT_BYTES].null_count else text_bytes + (pc.sum(columns[TEXT_BYTES]).as_py() or 0)
-            )
+        counts.add(columns, lengths)
     if manifest is not None:
-        _compare(shard_file(index.prefix, ".json"), manifest, groupings, text_bytes, findings)
+        _compare(shard_file(index.prefix, ".json"), manifest, counts, findings)
 
 
 def _usual_types(prefix: Path, schema: pa.Schema, findings: Findings) -> bool:
@@ -98,15 +91,12 @@ def _usual_types(prefix: Path, schema: pa.Schema, findings: Findings) -> bool:
     return not wrong
 
 
-def _compare(
-    path: Path, manifest: Manifest, groupings: list[Grouping], text_bytes: int | None, findings: Findings
-) -> None:
-    for grouping in groupings:
-        said = manifest.counts.get(grouping.name, {})
-        for message in _differences(grouping.name, said, grouping.counts()):
+def _compare(path: Path, manifest: Manifest, counts: ManifestCounts, findings: Findings) -> None:
+    for field, found in counts.all().items():
+        for message in _differences(field, manifest.counts.get(field, {}), found):
             findings.add(path, message)
-    if text_bytes is not None and manifest.text_bytes not in (None, text_bytes):
-        findings.add(path, f"says {manifest.text_bytes:,} bytes of text, the metadata adds up to {text_bytes:,}")
+    if counts.text_bytes is not None and manifest.text_bytes not in (None, counts.text_bytes):
+        findings.add(path, f"says {manifest.text_bytes:,} bytes of text, the metadata adds up to {counts.text_bytes:,}")
 
 
 def _differences(field: str, said: dict[str, Count], found: dict[str, Count]) -> Iterator[str]:

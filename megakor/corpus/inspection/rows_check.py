@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection.findings import Findings
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.manifest import Manifest
 from megakor.corpus.row_file import SUFFIX, RowFile
 from megakor.corpus.shard_writer import shard_file

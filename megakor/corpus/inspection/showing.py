@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection.columns import Rows
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.inspection.rendering import dimmed, rendered, shown_ids, visible
 from megakor.corpus.inspection.token_pieces import token_pieces
 from megakor.corpus.metadata import TEXT_BYTES, metadata_schema

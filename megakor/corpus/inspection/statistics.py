@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from megakor.corpus.grouping import UNKNOWN, Grouping
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection.columns import documents_with
 from megakor.corpus.inspection.duplicates import Duplicates, find_duplicates
-from megakor.corpus.inspection.grouping import UNKNOWN, Grouping
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.inspection.lengths import LengthCounts
 from megakor.corpus.inspection.rows_check import has_rows
 from megakor.corpus.manifest import Count, Manifest, read_manifest

@@ -10,8 +10,8 @@ from multiprocessing import get_context
 
 import pyarrow as pa
 
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.inspection.contents import ContentResult, ContentTask, check_contents, content_tasks
-from megakor.corpus.inspection.index_file import IndexFile
 from megakor.corpus.inspection.manifest_check import KnownTokenizer
 from megakor.corpus.inspection.shard_report import ShardReport, VerifyOptions, noting
 from megakor.corpus.manifest import Manifest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from megakor.corpus.index_file import IndexFile, check_structure
 from megakor.corpus.inspection.findings import Findings
-from megakor.corpus.inspection.index_file import IndexFile, check_structure
 from megakor.corpus.inspection.manifest_check import check_counts, check_manifest
 from megakor.corpus.inspection.rows_check import check_every_row, check_row_count, has_rows
 from megakor.corpus.inspection.shard_report import ShardReport, VerifyOptions, noting, sentence_of

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from megakor.corpus.inspection.index_file import IndexFile
+from megakor.corpus.index_file import IndexFile
 from megakor.corpus.shard import ShardReader
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ConfigError, DataError

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from megakor.corpus.fields.expression import Expression, parse
 from megakor.corpus.manifest import Manifest
 from megakor.corpus.operations.batch import DocumentBatch
-from megakor.corpus.operations.expression import Expression, parse
 from megakor.corpus.operations.shards import Log, Shards
 from megakor.corpus.operations.transform import Transformation, open_inputs, write_output
 from megakor.corpus.operations.workplace import Output
@@ -26,7 +26,7 @@ class FilterOptions:
     """Which documents are kept: all conditions hold."""
 
     where: str | None = None
-    """An expression; see `megakor.corpus.operations.expression`."""
+    """An expression; see `megakor.corpus.fields.expression`."""
     min_tokens: int | None = None
     """Shortest document; the end-of-document token counts."""
     max_tokens: int | None = None

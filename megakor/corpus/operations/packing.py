@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from megakor.corpus.operations.draws import draws, shuffled
+from megakor.corpus.fields.draws import draws, shuffled
 from megakor.corpus.operations.pieces import Piece, Unit
 
 _CARRIED_SHARE = 4  # at most a quarter of a window waits for the next one

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from megakor.corpus.fields.draws import draws
 from megakor.corpus.metadata import LANGUAGE
 from megakor.corpus.operations.batch import DocumentBatch
-from megakor.corpus.operations.draws import draws
 from megakor.corpus.operations.pieces import Piece, Unit
 from megakor.corpus.operations.supply import AFTER, BEFORE, Place, Supply, added_tokens
 from megakor.errors import ConfigError, DataError

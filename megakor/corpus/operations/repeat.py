@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from megakor.corpus.build.order import document_keys
+from megakor.corpus.fields.draws import draws
 from megakor.corpus.manifest import Manifest
 from megakor.corpus.operations.batch import DocumentBatch
-from megakor.corpus.operations.draws import draws
 from megakor.corpus.operations.numbers import numbers_of
 from megakor.corpus.operations.rehydration import FIELD, Weights, weights_of
 from megakor.corpus.operations.shards import Log, Shards

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from megakor.corpus.inspection.grouping import Grouping
-from megakor.corpus.manifest import Count, Manifest, write_manifest
-from megakor.corpus.metadata import LANGUAGE, SOURCE, TEXT_BYTES, MetadataWriter
+from megakor.corpus.grouping import ManifestCounts
+from megakor.corpus.manifest import Manifest, write_manifest
+from megakor.corpus.metadata import LANGUAGE, MetadataWriter
 from megakor.corpus.operations.batch import DocumentBatch
 from megakor.corpus.shard_writer import ShardWriter, shard_file
-from megakor.errors import ConfigError
 from megakor.storage import HASH_PIECE, hash_of_pieces, hash_pieces, storage_errors
-
-NAMES_COUNTED = 1000
-"""Languages and sources of which the manifest gives counts; the largest ones where there are more."""
 
 
 class DocumentSink:
@@ -49,8 +43,7 @@ class DocumentSink:
         self._prefix = directory / name
         self._origin = origin
         self._operation = operation
-        self._text_bytes: int | None = 0
-        self._groupings = {field: Grouping(field) for field in (LANGUAGE, SOURCE)}
+        self._counts = ManifestCounts()
         self._tokens = ShardWriter(self._prefix, dtype)
         self._metadata = MetadataWriter(self._prefix, schema)
 
@@ -68,16 +61,8 @@ class DocumentSink:
         """Append documents. Raises StorageError."""
         self._tokens.add_documents(batch.tokens, batch.lengths)
         self._metadata.write(batch.metadata)
-        text_bytes = batch.metadata.column(TEXT_BYTES)
-        if text_bytes.null_count:
-            self._text_bytes = None
-        elif self._text_bytes is not None:
-            self._text_bytes += pc.sum(text_bytes).as_py() or 0
-        for field, grouping in list(self._groupings.items()):
-            try:
-                grouping.add(batch.metadata.column(field), batch.lengths, text_bytes)
-            except ConfigError:  # too many names to count
-                del self._groupings[field]
+        columns = dict(zip(batch.metadata.schema.names, batch.metadata.columns, strict=True))
+        self._counts.add(columns, batch.lengths)
 
     def finish(self) -> Manifest | None:
         """Make the shard whole in the workplace; returns its manifest where there is one. Raises StorageError."""
@@ -92,10 +77,10 @@ class DocumentSink:
         return manifest
 
     def _manifest(self, origin: Manifest) -> Manifest:
-        text_bytes = self._text_bytes
+        text_bytes = self._counts.text_bytes
         if (self.documents, self.tokens) == (origin.documents, origin.tokens):
             text_bytes = origin.text_bytes  # also known where single documents are not measured
-        counts = {field: _largest(grouping.counts()) for field, grouping in self._groupings.items()}
+        counts = self._counts.largest()
         languages = list(counts.get(LANGUAGE, ()))
         return replace(
             origin,
@@ -126,7 +111,3 @@ class DocumentSink:
             self._tokens.discard()
         finally:
             self._metadata.discard()
-
-
-def _largest(counts: dict[str, Count]) -> dict[str, Count]:
-    return dict(islice(counts.items(), NAMES_COUNTED))

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
+from megakor.corpus.fields.expression import parse
 from megakor.corpus.inspection.choosing import drawn, matching, numbered
 from megakor.corpus.inspection.prefixes import named_shards
 from megakor.corpus.inspection.showing import DocumentPrinter, read_shown
 from megakor.corpus.inspection.tokenizer_search import find_tokenizer
 from megakor.corpus.manifest import read_manifest
-from megakor.corpus.operations.expression import parse
 from megakor.corpus.shard import ShardReader
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ConfigError, DataError, ExitCode

@@ -1,16 +1,23 @@
-"""Documents, tokens and bytes of text for each value of a metadata field."""
+"""Documents, tokens and bytes of text for each value of a metadata field, and those that a manifest holds."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from megakor.corpus.manifest import Count
+from megakor.corpus.metadata import LANGUAGE, SOURCE, TEXT_BYTES
 from megakor.errors import ConfigError
 
+NAMES_COUNTED = 1000
+"""Names of a language or source that a manifest holds at most, those with the most tokens."""
+COUNTED = (LANGUAGE, SOURCE, TEXT_BYTES)
+"""Columns of the metadata that the counts of a manifest come from."""
 UNKNOWN = ""
 """The name of documents that have no value."""
 MOST_NAMES = 100_000
@@ -59,6 +66,39 @@ class Grouping:
         np.add.at(totals, codes, amounts)
         for code in np.unique(codes).tolist():
             sums[names[code]] = sums.get(names[code], 0) + int(totals[code])
+
+
+class ManifestCounts:
+    """What a manifest says of the metadata: documents, tokens and bytes for each language and source.
+
+    A field with more names than can be counted is left out.
+    """
+
+    def __init__(self, fields: Sequence[str] = (LANGUAGE, SOURCE)) -> None:
+        self._groupings = {field: Grouping(field) for field in fields}
+        self.text_bytes: int | None = 0
+        """Of all documents; None where those of one are not known."""
+
+    def add(self, columns: Mapping[str, pa.Array], lengths: np.ndarray) -> None:
+        """Count documents with these columns of metadata and lengths in tokens."""
+        text_bytes = columns.get(TEXT_BYTES)
+        if text_bytes is None or text_bytes.null_count:
+            self.text_bytes = None
+        elif self.text_bytes is not None:
+            self.text_bytes += pc.sum(text_bytes).as_py() or 0
+        for name, grouping in list(self._groupings.items()):
+            try:
+                grouping.add(columns[name], lengths, text_bytes)
+            except ConfigError:  # too many names to count
+                del self._groupings[name]
+
+    def all(self) -> dict[str, dict[str, Count]]:
+        """Field -> name -> what there is of it, the most tokens first."""
+        return {field: grouping.counts() for field, grouping in self._groupings.items()}
+
+    def largest(self) -> dict[str, dict[str, Count]]:
+        """As many of them as a manifest holds."""
+        return {field: dict(islice(counts.items(), NAMES_COUNTED)) for field, counts in self.all().items()}
 
 
 def _encoded(name: str, values: pa.Array) -> tuple[list[str], np.ndarray]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from megakor.corpus.operations.conditions import (
+from megakor.corpus.fields.conditions import (
     COMPARISONS,
     All,
     Comparison,

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from megakor.corpus.operations.draws import draws
-from megakor.corpus.operations.template import Template, value_text
+from megakor.corpus.fields.draws import draws
+from megakor.corpus.fields.template import Template, value_text
 from megakor.errors import ConfigError
 
 DOCUMENT_ID = "document_id"

@@ -1,0 +1,1 @@
+"""What is done with the fields of documents: conditions over them, and text made of them."""
