@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from megakor import __version__
 from megakor.config.quantities import parse_tokens
@@ -17,6 +18,9 @@ from megakor.errors import ConfigError, ExitCode, MegakorError, report
 from megakor.laws.verbs import CMR as CMR_VERBS
 from megakor.laws.verbs import CPT_LAW as CPT_LAW_VERBS
 from megakor.laws.verbs import run as run_law_verb
+
+if TYPE_CHECKING:
+    from megakor.resilience.listener import StopListener
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in a shell."""
@@ -111,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pretrain(options: argparse.Namespace) -> int:
+    from megakor.resilience.listener import StopListener
+
+    with StopListener() as listener:
+        return _pretrain_listening(options, listener)
+
+
+def _pretrain_listening(options: argparse.Namespace, listener: StopListener) -> int:
     from megakor.config.check import valid_config, world_size_of
     from megakor.config.problems import render
     from megakor.launch.rendezvous import Rendezvous, under_launcher
@@ -137,18 +148,18 @@ def _pretrain(options: argparse.Namespace) -> int:
             "it on all nodes with a launcher (docs/cluster.md), or say with --nproc N how many ranks to start here."
         )
     if not launched and ranks > 1:
-        return _start_ranks(options, ranks, Path(config.run.dir))
+        return _start_ranks(options, ranks, Path(config.run.dir), listener)
     from megakor.train.start import start
 
-    return start(config, ranks)
+    return start(config, ranks, listener)
 
 
-def _start_ranks(options: argparse.Namespace, ranks: int, directory: Path) -> int:
+def _start_ranks(options: argparse.Namespace, ranks: int, directory: Path, listener: StopListener) -> int:
     from megakor.launch.local import start_ranks
 
     words = ["pretrain", options.config, *options.overrides]
     threads = max(1, (os.cpu_count() or 1) // ranks)
-    return start_ranks(words, ranks, directory / "logs", threads)
+    return start_ranks(words, ranks, directory / "logs", threads, listener.let_go)
 
 
 def _ledger(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from megakor.config.check_probes import check_probes
 from megakor.config.check_ramp import check_ramps
 from megakor.config.check_rates import check_rates
 from megakor.config.check_replay import check_replay
+from megakor.config.check_resilience import check_resilience
 from megakor.config.check_sources import check_sources
 from megakor.config.check_values import wrong_values
 from megakor.config.data_paths import missing_data
@@ -50,6 +51,7 @@ def check(config: Config, world_size: int, cuda_available: bool | None = None) -
         *check_output(mended),
         *check_base(mended),
         *check_probes(mended),
+        *check_resilience(mended),
     ]
     return [problem for _, problem in wrong] + _without(related, [leaf.key for leaf, _ in wrong])
 

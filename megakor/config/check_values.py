@@ -105,6 +105,9 @@ RANGES: dict[str, Range] = {
     "checkpoint.keep": ZERO_OR_MORE,
     "checkpoint.keep_every": ONE_OR_MORE,
     "report.every": ONE_OR_MORE,
+    "resilience.grace_seconds": POSITIVE,
+    "resilience.time_limit_minutes": POSITIVE,
+    "resilience.stop_before_seconds": ZERO_OR_MORE,
     **{f"{place}.{name}": limits for place in ("lr", "data.phases.N.lr") for name, limits in LR_RANGES.items()},
 }
 

@@ -368,6 +368,19 @@ class ReportConfig:
 
 
 @dataclass
+class ResilienceConfig:
+    """What keeps a run safe."""
+
+    grace_seconds: float = 120.0
+    """From a request to stop to an exit by force, should the run not have saved by then. Set it below the time that the
+    scheduler gives."""
+    time_limit_minutes: float | None = None
+    """Save and ask for a requeue (exit code 75) before so much time is over. Slurm's own limit is known without it."""
+    stop_before_seconds: float = 180.0
+    """How long before the time limit the run saves: longer than a step, an evaluation and a checkpoint take."""
+
+
+@dataclass
 class Config:
     """Everything that a run is made of."""
 
@@ -384,3 +397,4 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    resilience: ResilienceConfig = field(default_factory=ResilienceConfig)

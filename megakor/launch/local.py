@@ -8,23 +8,33 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from megakor.errors import ExitCode
+from megakor.resilience.stop_request import REQUESTS
 from megakor.storage import make_directory
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
-GRACE_SECONDS = 20.0
+STOP_SIGNALS = tuple(REQUESTS)
+GRACE_SECONDS = 10.0
+"""From SIGTERM to SIGKILL for ranks that are left when one has failed: they can save nothing without it."""
+LINGER_SECONDS = 120.0
+"""How much longer than the first rank the others may take to end well."""
 AGAIN = " The same command goes on from the newest checkpoint."
 
 
-def start_ranks(arguments: Sequence[str], ranks: int, logs: Path, threads: int) -> int:
+def start_ranks(
+    arguments: Sequence[str], ranks: int, logs: Path, threads: int, on_listening: Callable[[], None] = lambda: None
+) -> int:
     """Run `python -m megakor ARGUMENTS` once per rank and return the exit code of the run.
 
-    Rank 0 writes to this terminal; the others write to LOGS/rank-N.log. Signals are passed on. When a rank fails the
-    others get SIGTERM and, after a grace period, SIGKILL: ranks that wait for a dead one would otherwise wait for ever.
+    Rank 0 writes to this terminal; the others write to LOGS/rank-N.log. Signals are passed on: the ranks know what to
+    do. When a rank fails the others get SIGTERM and, after a grace period, SIGKILL: ranks that wait for a dead one
+    would otherwise wait for ever.
+
+    Args:
+        on_listening: called as soon as signals are passed on, in the place of what has listened to them before.
 
     Raises:
         StorageError: the logs cannot be written.
@@ -35,14 +45,18 @@ def start_ranks(arguments: Sequence[str], ranks: int, logs: Path, threads: int) 
     asked: list[signal.Signals] = []
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        asked.append(signal.Signals(number))
+        if number not in asked:
+            asked.append(signal.Signals(number))
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
+    on_listening()
     try:
         processes.extend(_start(arguments, rank, ranks, port, logs, threads) for rank in range(ranks))
+        for number in asked:  # of a signal that came meanwhile the later ones have heard nothing
+            pass_on(number, None)
         codes = _wait(processes)
     finally:
         _end(processes)
@@ -75,10 +89,15 @@ def _start(
 
 def _wait(processes: list[subprocess.Popen[bytes]]) -> list[int | None]:
     """The exit codes when all ranks are done, or soon after the first of them failed."""
+    ended: float | None = None
     while True:
         codes = _codes(processes)
         if all(code == 0 for code in codes):
             return codes
+        if 0 in codes:
+            ended = ended or time.monotonic()
+            if time.monotonic() > ended + LINGER_SECONDS:
+                return codes
         if any(codes):
             _settle(processes, time.monotonic() + 1.0)  # ranks that fail together say so themselves
             return _codes(processes)
@@ -108,20 +127,23 @@ def first_to_fail(codes: Sequence[int | None]) -> int:
 def _report(codes: Sequence[int | None], logs: Path, asked: Sequence[signal.Signals]) -> int:
     """Say which rank ended the run, where that is not said already; returns the exit code of the run.
 
-    An error that all ranks met has been told by rank 0. A stop that was asked for gives 128 + the signal's number, as
-    in a shell.
+    An error that all ranks met has been told by rank 0. A signal that came before the ranks could hear it has ended
+    them; the code is what they would have given.
     """
     rank = first_to_fail(codes)
     code = codes[rank] or ExitCode.DONE
     where = "" if rank == 0 else f" Its last words are in {logs / f'rank-{rank}.log'}."
-    if asked and (code < 0 or code in (ExitCode.LOST, 128 + signal.SIGINT)):
-        print(f"stopped by {asked[-1].name}.{AGAIN}", file=sys.stderr)
-        return 128 + asked[-1]
+    if -code in asked:
+        print(f"stopped by {signal.Signals(-code).name} before the run had begun.{AGAIN}", file=sys.stderr)
+        return REQUESTS[asked[0]].exit_code
     if code < 0:
         name = signal.Signals(-code).name
         print(f"error: rank {rank} was killed by {name}, so the others were stopped.{where}{AGAIN}", file=sys.stderr)
         return ExitCode.LOST
-    if codes[0] != code:
+    if code == 0 and None in codes:
+        print(f"error: rank {codes.index(None)} did not end with the others.{AGAIN}", file=sys.stderr)
+        return ExitCode.LOST
+    if codes[0] != code and code != ExitCode.REQUEUE:
         print(f"error: rank {rank} ended with exit code {code}.{where}{AGAIN}", file=sys.stderr)
     return code
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Sums = tuple[torch.Tensor, torch.Tensor, dict[str, torch.Tensor]]
 """What megatron-core wants of a micro-batch: summed loss, tokens, and what it hands back."""
 SumUp = Callable[[MicroBatch, torch.Tensor], Sums]
+Pulse = Callable[[], None]
+"""Called by all ranks alike, again and again, so that a long evaluation can be watched and stopped."""
+LOOKED_AT_ONCE = 16
+"""Micro-batches of an evaluation between two pulses, for each pipeline stage."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,14 @@ class Engine:
         with self.device.megatron():
             self._accumulate(batches)
 
-    def evaluate(self, batches: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Sum of the losses in nats, and number of tokens, over the micro-batches of all ranks."""
-        return self._reduce(self._look(batches, _loss_sum))
+    def evaluate(self, batches: Sequence[MicroBatch], pulse: Pulse = lambda: None) -> tuple[float, int]:
+        """Sum of the losses in nats, and number of tokens, over the micro-batches of all ranks. What `pulse` raises on
+        all of them ends it."""
+        return self._reduce(self._look(batches, _loss_sum, pulse))
 
-    def losses_by_span(self, batches: Sequence[MicroBatch], spans: int) -> torch.Tensor:
+    def losses_by_span(self, batches: Sequence[MicroBatch], spans: int, pulse: Pulse = lambda: None) -> torch.Tensor:
         """Losses in nats of the micro-batches of all ranks, summed by `spans_BS`: float64 [spans] on the host."""
-        found = self._look(batches, partial(_span_sums, spans))
+        found = self._look(batches, partial(_span_sums, spans), pulse)
         total = torch.zeros(spans, dtype=torch.float64, device=self.device.torch)
         if self.topology.is_last_stage and self.topology.tensor_rank == 0:
             for sums in found:
@@ -96,14 +101,20 @@ class Engine:
         dist.all_reduce(total)
         return total.cpu()
 
-    def _look(self, batches: Sequence[MicroBatch], sum_up: SumUp) -> list[dict[str, torch.Tensor]]:
+    def _look(self, batches: Sequence[MicroBatch], sum_up: SumUp, pulse: Pulse) -> list[dict[str, torch.Tensor]]:
         """Forward alone."""
         for chunk in self.chunks:
             chunk.eval()
-        with self.device.megatron(), torch.no_grad():
-            sums = self._run_schedule(batches, sum_up, forward_only=True)
-        for chunk in self.chunks:
-            chunk.train()
+        sums = []
+        at_once = LOOKED_AT_ONCE * self.topology.pipeline_size
+        try:
+            for first in range(0, len(batches), at_once):
+                with self.device.megatron(), torch.no_grad():
+                    sums += self._run_schedule(batches[first : first + at_once], sum_up, forward_only=True)
+                pulse()
+        finally:
+            for chunk in self.chunks:
+                chunk.train()
         return sums
 
     def _accumulate(self, batches: Sequence[MicroBatch]) -> list[dict[str, torch.Tensor]]:

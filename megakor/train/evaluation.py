@@ -16,7 +16,7 @@ from megakor.data.validation import ValidationSet, open_validation
 from megakor.errors import DataError
 from megakor.model.transformer_config import parameter_dtype
 from megakor.report.records import ValidationRecord
-from megakor.train.engine import Engine
+from megakor.train.engine import Engine, Pulse
 from megakor.train.micro_batch import MicroBatch, micro_batches
 
 
@@ -41,11 +41,11 @@ class Evaluator:
         self._engine = engine
         self._sets = [_prepare(found, config, engine, tokenizer) for found in validation_sets(config, tokenizer.sha256)]
 
-    def evaluate(self, step: int, tokens: int) -> list[ValidationRecord]:
+    def evaluate(self, step: int, tokens: int, pulse: Pulse = lambda: None) -> list[ValidationRecord]:
         """One record per set, the same on every rank. Collective."""
         records = []
         for prepared in self._sets:
-            nats, counted = self._engine.evaluate(prepared.batches)
+            nats, counted = self._engine.evaluate(prepared.batches, pulse)
             assert counted == prepared.tokens, "every token is evaluated on exactly one rank"
             loss = nats / max(counted, 1)
             records.append(

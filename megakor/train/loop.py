@@ -4,52 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
-from pathlib import Path
-from typing import TextIO
 
-from megakor.config.schema import Config
 from megakor.curriculum.evaluation_grid import crosses
 from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.data.order import epochs_read
 from megakor.data.rows import read_rows, rows_of_rank
 from megakor.data.stream import BatchPlan
 from megakor.errors import DivergedError
-from megakor.launch.rendezvous import Rendezvous
-from megakor.lock import lock_directory
 from megakor.model.transformer_config import parameter_dtype
-from megakor.parallel.device import choose_device
-from megakor.parallel.first_rank import on_first_rank
-from megakor.parallel.topology import lost_ranks_reported, start_process_groups, stop_process_groups
 from megakor.report.records import ReplayProgress, SourceProgress, TrainRecord
 from megakor.train.engine import StepResult
 from megakor.train.micro_batch import micro_batches
-from megakor.train.run import Run, open_run
-
-
-def pretrain(config: Config) -> None:
-    """Train from the config, or go on from the newest checkpoint of its run directory, to the end of the token
-    budget."""
-    rendezvous = Rendezvous.from_environment()
-    device = choose_device(config.device, rendezvous.local_rank)
-    topology = start_process_groups(config.parallel, device, rendezvous)
-    try:
-        with lost_ranks_reported(), on_first_rank(lambda: _lock(config)) or nullcontext():
-            run = open_run(config, device, topology)
-            with run.reporter:
-                fit(run)
-    finally:
-        stop_process_groups()
-
-
-def _lock(config: Config) -> TextIO:
-    return lock_directory(Path(config.run.dir), "Stop that run, or set another run.dir.")
+from megakor.train.run import Run
 
 
 def fit(run: Run) -> None:
-    """Train until the budget is spent or the data is."""
+    """Train until the budget is spent or the data is. Raises Stopped, where a step has ended."""
     evaluated = run.stream.tokens_consumed
-    if run.measuring.period.start != run.grid.period_at(evaluated):
+    if run.evaluation_due or run.measuring.period.start != run.grid.period_at(evaluated):
         evaluate(run)
     while run.stream.tokens_consumed < run.schedule.total_tokens:
         before = run.stream.tokens_consumed
@@ -65,7 +37,10 @@ def fit(run: Run) -> None:
             evaluated = after
         if not over and crosses(run.config.checkpoint.every, before, after):
             run.save()
+            run.stopping.check()
         run.checkpoints.poll()
+        if not over:
+            run.stopping.poll()
     run.measuring.conclude(run.stream.tokens_consumed)
     run.save(final=True)
 
@@ -121,7 +96,9 @@ def train(run: Run, plan: BatchPlan) -> None:
 def evaluate(run: Run) -> None:
     """Losses, probes and what else is measured, with the weights as they are."""
     tokens, before = run.stream.tokens_consumed, run.measuring.period
-    run.measuring.measure(run.step, tokens, run.grid.period_at(tokens))
+    run.evaluation_due = True  # a run that is stopped in the middle does it again
+    run.measuring.measure(run.step, tokens, run.grid.period_at(tokens), run.stopping.poll)
+    run.evaluation_due = False
     if run.config.report.weight_distance and run.measuring.period != before and tokens > 0:
         run.checkpoints.pin(tokens)  # a resume reads the first weights of the period from it
         run.save()

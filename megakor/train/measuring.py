@@ -11,7 +11,7 @@ from megakor.corpus.tokenizer import Tokenizer
 from megakor.report.gap_series import GapTracker, groups_of
 from megakor.report.measures import Measure
 from megakor.report.reporter import Reporter
-from megakor.train.engine import Engine
+from megakor.train.engine import Engine, Pulse
 from megakor.train.evaluation import Evaluator
 from megakor.train.probes import Prober
 from megakor.train.weight_distance import WeightDistance
@@ -45,16 +45,17 @@ class Measuring:
         self._gaps = GapTracker(groups_of(config))
         self.period = Period()
 
-    def measure(self, step: int, tokens: int, period: int) -> None:
+    def measure(self, step: int, tokens: int, period: int, pulse: Pulse = lambda: None) -> None:
         """One evaluation, with the weights as they are. Collective.
 
         Args:
             period: where the period begins that this evaluation belongs to (`EvaluationGrid.period_at`). The first
                 evaluation of a period also ends the one before.
+            pulse: see `Engine.evaluate`. Where it ends the evaluation, nothing of it is remembered.
         """
-        losses = self._evaluator.evaluate(step, tokens)
+        losses = self._evaluator.evaluate(step, tokens, pulse)
         self._reporter.validation(*losses)
-        probes = self._prober.score(step, tokens)
+        probes = self._prober.score(step, tokens, pulse)
         if self.period.start is None:
             self._begin(period, tokens)
         further: list[Measure] = [*probes]

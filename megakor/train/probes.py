@@ -22,7 +22,7 @@ from megakor.errors import DataError
 from megakor.model.transformer_config import parameter_dtype
 from megakor.parallel.first_rank import shared_from_first_rank
 from megakor.report.measures import ProbeRecord
-from megakor.train.engine import Engine
+from megakor.train.engine import Engine, Pulse
 from megakor.train.micro_batch import MicroBatch, micro_batches
 
 Scored = tuple[str, str, int, dict[str, float]]
@@ -51,11 +51,11 @@ class Prober:
             _prepare(name, probe, config, engine, tokenizer) for name, probe in config.evaluation.probes.items()
         ]
 
-    def score(self, step: int, tokens: int) -> list[ProbeRecord]:
+    def score(self, step: int, tokens: int, pulse: Pulse = lambda: None) -> list[ProbeRecord]:
         """One record for each probe, language and domain, the same on every rank. Collective."""
         records = []
         for probe in self._probes:
-            losses = self._engine.losses_by_span(probe.batches, len(probe.counts)).numpy()
+            losses = self._engine.losses_by_span(probe.batches, len(probe.counts), pulse).numpy()
             for language, domain, items, scores in probe.judge(losses, probe.counts):
                 records.append(ProbeRecord(step, tokens, probe.name, language, domain, items, scores))
         return records

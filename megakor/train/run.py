@@ -26,6 +26,7 @@ from megakor.parallel.device import Device
 from megakor.parallel.first_rank import on_first_rank, shared_from_first_rank
 from megakor.parallel.topology import Topology
 from megakor.report.reporter import Hardware, Reporter
+from megakor.resilience.stopping import Stopping
 from megakor.train.base import Base, base_of, load_base
 from megakor.train.describe import describe_start
 from megakor.train.engine import Engine, build_engine
@@ -54,7 +55,10 @@ class Run:
     """On rank 0 only."""
     began: Mapping[str, Any]
     """For its checkpoints: the SHA-256 of the tokenizer, and the base (None: random weights)."""
+    stopping: Stopping
     step: int = 0
+    evaluation_due: bool = False
+    """Whether the weights as they are have yet to be evaluated."""
 
     def save(self, final: bool = False) -> None:
         """A checkpoint of this very moment. Collective."""
@@ -67,15 +71,17 @@ class Run:
             "lr": self.learning_rate.at(tokens),
             "model": _without_weights(self.engine.model),
             "measuring": self.measuring.state_dict(),
+            "evaluation_due": self.evaluation_due,
             **self.began,
         }
         self.checkpoints.save(self.step, tokens, sharded_state(self.engine, loading=False), state, final=final)
 
 
-def open_run(config: Config, device: Device, topology: Topology) -> Run:
+def open_run(config: Config, device: Device, topology: Topology, stopping: Stopping) -> Run:
     """Open a run, and resume it if its directory holds a checkpoint. Collective.
 
     Raises:
+        Stopped: on every rank; nothing has been trained.
         MegakorError: on every rank, with what is wrong with data, directory or checkpoint.
     """
     directory = Path(config.run.dir)
@@ -87,19 +93,23 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
     try:
         checkpoints = _checkpoints(directory, config, topology, reporter)
         choice = checkpoints.newest()
+        stopping.check()
         saved = choice.checkpoint.json_state() if choice is not None else None
         model = choice.checkpoint.manifest.model if choice is not None else {}
         ranks = Ranks()
         base = base_of(config, tokenizer.sha256, saved, ranks)
         stream = _open_stream(config, tokenizer, saved, rate, topology, model)
+        stopping.check()
         engine = build_engine(config, device, topology, stream.schedule.longest_sequence)
         engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
+        stopping.check()
         if base is not None and saved is None:
             load_base(engine, base, ranks)
         distance = _weight_distance(config, engine, checkpoints, saved, reporter, lambda: _again(engine, base, ranks))
         if choice is not None and saved is not None:
             loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
             restore_state(engine, loaded, saved["step"] + (base.updates if base is not None else 0))
+        stopping.check()
         ledger = on_first_rank(lambda: LedgerWriter(directory / "ledger.jsonl", stream))
         describe_start(reporter, ledger, stream, config, device, topology)
         if base is not None and saved is None:
@@ -110,11 +120,22 @@ def open_run(config: Config, device: Device, topology: Topology) -> Run:
     except BaseException:
         reporter.close()
         raise
-    step = saved["step"] if saved else 0
-    schedule, grid = stream.schedule, EvaluationGrid.compile(config, stream.schedule.phases)
-    began = {"tokenizer": tokenizer.sha256, "base": asdict(base) if base is not None else None}
     return Run(
-        config, engine, schedule, grid, rate, stream, measuring, checkpoints, reporter, unlearnt, ledger, began, step
+        config=config,
+        engine=engine,
+        schedule=stream.schedule,
+        grid=EvaluationGrid.compile(config, stream.schedule.phases),
+        learning_rate=rate,
+        stream=stream,
+        measuring=measuring,
+        checkpoints=checkpoints,
+        reporter=reporter,
+        unlearnt=unlearnt,
+        ledger=ledger,
+        began={"tokenizer": tokenizer.sha256, "base": asdict(base) if base is not None else None},
+        stopping=stopping,
+        step=saved["step"] if saved else 0,
+        evaluation_due=saved.get("evaluation_due", False) if saved else False,
     )
 
 

@@ -12,9 +12,10 @@ from megakor.config.schema import Config
 from megakor.config.vocabulary import vocabulary_size
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ConfigError, ExitCode
+from megakor.resilience.listener import StopListener
 
 
-def start(config: Config, world_size: int) -> int:
+def start(config: Config, world_size: int, listener: StopListener) -> ExitCode:
     """Train; returns the exit code."""
     # Read by the CUDA driver when it starts: with one queue, communication is not scheduled behind the products it
     # should overlap with (megatron-core asks for it with tensor parallelism before Blackwell).
@@ -23,10 +24,9 @@ def start(config: Config, world_size: int) -> int:
 
     raise_errors(check(config, world_size, cuda_available=torch.cuda.is_available()))
     import_libraries(config.device)
-    from megakor.train.loop import pretrain
+    from megakor.train.pretrain import pretrain
 
-    pretrain(with_vocabulary(config))
-    return ExitCode.DONE
+    return pretrain(with_vocabulary(config), listener)
 
 
 def import_libraries(device: str) -> None:

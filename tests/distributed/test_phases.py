@@ -22,7 +22,8 @@ from megakor.corpus.sample import write_sample_corpus
 from megakor.corpus.tokenizer_training import TokenizerOptions, train_tokenizer
 from megakor.data.audit import audit
 from megakor.report.metrics import read_metrics, surviving
-from megakor.train.loop import pretrain
+from megakor.resilience.listener import StopListener
+from megakor.train.pretrain import pretrain
 from megakor.train.start import with_vocabulary
 
 TOLERANCE = 1e-5
@@ -77,7 +78,8 @@ def train(here: Path, name: str, *words: str, ranks: int = 1) -> None:
 
 
 def _pretrain(path: Path, words: list[str]) -> None:
-    pretrain(with_vocabulary(load_config(path, words)))
+    with StopListener() as listener:
+        pretrain(with_vocabulary(load_config(path, words)), listener)
 
 
 def lines(here: Path, name: str, kind: str) -> list[dict[str, Any]]:

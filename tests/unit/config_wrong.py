@@ -105,5 +105,7 @@ WRONG: list[tuple[str, int, list[str], str, str]] = [
     ("replay of all there is", 1, ["data.phases.0={weights: {english: 1}, replay: {source: english, ratio: 0.3}}"], "data.phases.0.weights", "rest of the tokens"),
     ("a phase's batch of no whole rows", 1, ["data.phases.0.global_batch_size=1000"], "data.phases.0.global_batch_size", "to 512 or 1Ki"),
     ("a phase's batch inside the ramp", 1, ["data.phases.0.global_batch_size=1Ki", "train.batch_ramp={start: 1Ki, over: 100K}"], "data.phases.0.global_batch_size", "leave out"),
+    ("no grace", 1, ["resilience.grace_seconds=0"], "resilience.grace_seconds", "above 0"),
+    ("a limit that is over at once", 1, ["resilience.time_limit_minutes=2"], "resilience.stop_before_seconds", "less than 120"),
     ("no ranks", 0, [], "cluster.nodes", "at least one rank"),
 ]  # fmt: skip

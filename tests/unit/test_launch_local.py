@@ -75,12 +75,27 @@ def test_an_error_of_another_rank_alone_is_pointed_at(
     assert "rank 1 ended with exit code 74" in capfd.readouterr().err
 
 
-def test_a_stop_signal_reaches_the_ranks_and_gives_the_code_of_a_shell(
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, ExitCode.DONE), (signal.SIGUSR1, ExitCode.REQUEUE)], ids=["TERM", "USR1"]
+)
+def test_a_signal_that_ends_ranks_before_they_hear_it_gives_their_code(
+    number: signal.Signals,
+    code: ExitCode,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    program = f"os.kill({os.getpid()}, {int(number)}) if rank == 1 else None; time.sleep(300)"
+    assert start(monkeypatch, tmp_path, program) == code
+    assert capfd.readouterr().err.startswith(f"stopped by {number.name} before the run had begun.")
+
+
+def test_a_rank_that_does_not_end_with_the_others_is_lost(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    program = f"os.kill({os.getpid()}, signal.SIGTERM) if rank == 1 else None; time.sleep(300)"
-    assert start(monkeypatch, tmp_path, program) == 128 + signal.SIGTERM
-    assert capfd.readouterr().err.startswith("stopped by SIGTERM.")
+    monkeypatch.setattr(local, "LINGER_SECONDS", 0.2)
+    assert start(monkeypatch, tmp_path, "time.sleep(300 * rank)") == ExitCode.LOST
+    assert "rank 1 did not end with the others" in capfd.readouterr().err
 
 
 def test_ranks_that_save_on_a_stop_signal_choose_the_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
