@@ -108,10 +108,25 @@ RANGES: dict[str, Range] = {
     "resilience.grace_seconds": POSITIVE,
     "resilience.time_limit_minutes": POSITIVE,
     "resilience.stop_before_seconds": ZERO_OR_MORE,
+    **{f"resilience.hang.{phase}_seconds": POSITIVE for phase in ("step", "evaluation", "checkpoint", "start")},
+    "resilience.hang.factor": ONE_OR_MORE,
+    "resilience.stragglers.every": ONE_OR_MORE,
+    "resilience.stragglers.factor": Range(1, open_low=True),
+    "resilience.anomalies.loss_score": POSITIVE,
+    "resilience.anomalies.gradient_score": POSITIVE,
+    "resilience.anomalies.window": Range(2),
+    "resilience.anomalies.least": Range(2),
+    "resilience.anomalies.skip_tokens": ONE_OR_MORE,
+    "resilience.anomalies.back": ONE_OR_MORE,
+    "resilience.anomalies.most_rollbacks": ONE_OR_MORE,
+    "resilience.anomalies.rollback_tokens": ONE_OR_MORE,
+    "resilience.anomalies.most_in_a_row": ONE_OR_MORE,
     **{f"{place}.{name}": limits for place in ("lr", "data.phases.N.lr") for name, limits in LR_RANGES.items()},
 }
 
 MASKS = ("document", "isolated", "none")
+ANOMALY_ACTIONS = ("skip_update", "skip_data", "rollback", "stop")
+"""What may be done about a step without an update."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "device": ("auto", "cuda", "cpu"),
@@ -126,6 +141,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "data.phases.N.rule": ("weights", "temperature", "unimax"),
     "evaluation.probes.NAME.kind": ("choice", "copying"),
     "checkpoint.verify": ("hashes", "sizes"),
+    "resilience.anomalies.not_finite": ANOMALY_ACTIONS,
+    "resilience.anomalies.loss_spike": ("report", *ANOMALY_ACTIONS),
+    "resilience.anomalies.gradient_spike": ("report", *ANOMALY_ACTIONS),
     **{f"{place}.{name}": choices for place in ("lr", "data.phases.N.lr") for name, choices in LR_CHOICES.items()},
 }
 

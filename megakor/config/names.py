@@ -12,10 +12,12 @@ from megakor.config.schema import Config
 
 FOREIGN_NAMES = {
     "bf16": "train.precision",
+    "check_for_nan_in_loss_and_grad": "resilience.anomalies.not_finite",
     "clip_grad_norm": "optimizer.clip_grad",
     "context_parallel_size": "parallel.context",
     "data_path": "data.sources",
     "eval_interval": "evaluation.every",
+    "exit_duration_in_mins": "resilience.time_limit_minutes",
     "fp8": "train.precision",
     "gradient_clipping": "optimizer.clip_grad",
     "intermediate_size": "model.ffn_hidden_size",

@@ -118,6 +118,14 @@ class TokenStream:
         self.tokens_consumed += tokens
         return self._plan(start, phase, quotas, taken, given, skip)
 
+    def leave_untrained(self, plan: BatchPlan) -> BatchPlan:
+        """The latest batch was to be trained on, and no update came of it: it counts as skipped."""
+        for source_id, rows in plan.taken.items():
+            tokens = sum(row.tokens for row in rows)
+            self.counters[source_id].read -= tokens
+            self.counters[source_id].skipped += tokens
+        return replace(plan, skipped=True)
+
     def state_dict(self) -> dict[str, Any]:
         """The exact state as JSON; see `megakor.data.editing.resume` for its way back."""
         sources = {**self.dropped_sources, **{source.id: self._source_state(source) for source in self.sources}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -54,3 +55,19 @@ def choose_device(wish: str, local_rank: int = 0) -> Device:
         )
     torch.cuda.set_device(local_rank)
     return Device("cuda", f"{torch.cuda.get_device_name(local_rank)}")
+
+
+def to_host(values: torch.Tensor) -> Callable[[], list[float]]:
+    """Begin to bring numbers [N] to the host; whoever asks for them waits for them, no longer than needed."""
+    if values.device.type == "cpu":
+        return values.tolist
+    on_host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    on_host.copy_(values, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+
+    def read() -> list[float]:
+        arrived.synchronize()
+        return on_host.tolist()
+
+    return read

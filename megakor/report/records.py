@@ -55,6 +55,10 @@ class TrainRecord:
     """Mean length of the segment that a token lies in, where attention stops at documents. Default: the whole row."""
     skipped: bool = False
     """The batch was consumed but the weights were not changed."""
+    loss_score: float | None = None
+    """How many robust standard deviations the loss lies above those of the latest steps; None for too few of them."""
+    gradient_score: float | None = None
+    """The same of the gradient norm."""
     sources: dict[str, SourceProgress] = field(default_factory=dict)
     replay: ReplayProgress | None = None
     mfu: float | None = None

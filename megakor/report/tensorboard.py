@@ -92,6 +92,9 @@ def train_scalars(record: TrainRecord) -> dict[str, float]:
     for place, peak in (("host", record.host_peak_bytes), ("device", record.device_peak_bytes)):
         if peak is not None:
             scalars[f"memory/{place}_peak_gib"] = peak / GIBIBYTE
+    for name, score in (("loss", record.loss_score), ("gradient", record.gradient_score)):
+        if score is not None:
+            scalars[f"spikes/{name}_score"] = score
     if record.replay is not None:
         scalars |= {f"replay/{name}": share for name, share in asdict(record.replay).items()}
     shares = record.shares()

@@ -32,26 +32,26 @@ class StopListener:
     def __init__(self) -> None:
         self.why = ""
         """What asked: the name of a signal, or the time limit."""
+        self.before_force: Callable[[], None] = lambda: None
+        """Called, in the thread, before an exit by force."""
         self._request = StopRequest.NONE
         self._heard = 0.0
         self._interrupted: float | None = None
         self._grace: float | None = None
         self._end: float | None = None
-        self._before_force: Callable[[], None] = lambda: None
 
     def request(self) -> StopRequest:
         """What this process has been asked for."""
         return self._request
 
-    def arm(self, grace_seconds: float, end: float | None, before_force: Callable[[], None] = lambda: None) -> None:
+    def arm(self, grace_seconds: float, end: float | None) -> None:
         """From now on a request is remembered.
 
         Args:
             grace_seconds: from a request to an exit by force.
             end: when to ask for a requeue without a signal (seconds since 1970).
-            before_force: called, in the thread, before an exit by force.
         """
-        self._end, self._before_force = end, before_force
+        self._end = end
         self._grace = grace_seconds
         self._wake.send(b"\0")  # the thread has a new time to wait for
 
@@ -117,7 +117,7 @@ class StopListener:
         if self._end is not None and time.time() >= self._end:
             self._ask(StopRequest.REQUEUE, "the time limit")
         if self._request and time.monotonic() >= self._heard + self._grace:
-            self._before_force()
+            self.before_force()
             _exit(
                 self._request.forced_code,
                 f"error: the run could not save within {self._grace:g} s after {self.why} "

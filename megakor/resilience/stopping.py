@@ -1,4 +1,7 @@
-"""All ranks stop at the same point, without one of them waiting for another at every step."""
+"""All ranks stop at the same point, without one of them waiting for another at every step.
+
+On the same way they tell each other what they have decided about their numbers, which has to be the same.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable
 import torch
 import torch.distributed as dist
 
-from megakor.errors import ExitCode
+from megakor.errors import ExitCode, HardwareError
 from megakor.resilience.listener import StopListener
 from megakor.resilience.stop_request import StopRequest
 
@@ -34,17 +37,24 @@ class Stopping:
     """
 
     def __init__(self, listener: StopListener, group: dist.ProcessGroup) -> None:
+        self.decisions: Callable[[], int] = lambda: 0
+        """How many updates this rank has refused."""
         self._listener = listener
         self._group = group
         self._answer: Callable[[], StopRequest] | None = None
 
     def poll(self) -> None:
-        """Between steps: ask at this call, hear the answer at the next one. Raises Stopped on every rank."""
+        """Between steps: ask at this call, hear the answer at the next one.
+
+        Raises:
+            Stopped: on every rank.
+            HardwareError: on every rank; they have decided differently.
+        """
         self._raise(self._hear())
         self._answer = self._ask()
 
     def check(self) -> None:
-        """Where ranks wait for each other anyway: ask and hear at once. Raises Stopped on every rank."""
+        """Where ranks wait for each other anyway: ask and hear at once. Raises as `poll`."""
         earlier = self._hear()
         self._raise(max(earlier, self._ask()()))
 
@@ -60,12 +70,26 @@ class Stopping:
         mine = self._listener.request()
         if dist.get_world_size(self._group) == 1:
             return lambda: mine
-        asked = torch.tensor([int(mine)], device="cpu")
+        decided = self.decisions()
+        asked = torch.tensor([int(mine), decided, -decided], device="cpu")
         work = dist.all_reduce(asked, op=dist.ReduceOp.MAX, group=self._group, async_op=True)
 
         def answer() -> StopRequest:
             if work is not None:
                 work.wait()
-            return StopRequest(int(asked.item()))
+            request, most, least = asked.tolist()
+            if most != -least:
+                raise _disagreement(most, -least)
+            return StopRequest(request)
 
         return answer
+
+
+def _disagreement(most: int, least: int) -> HardwareError:
+    error = HardwareError(
+        f"one rank has refused {most} updates and another one {least}, though all judge the same numbers: a machine "
+        "computes or transmits wrongly. Look for it with megakor doctor, then start the same command again: the run "
+        "goes on from the newest checkpoint."
+    )
+    error.on_every_rank = True
+    return error

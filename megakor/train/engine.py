@@ -14,10 +14,10 @@ from megakor.config.schema import Config, ModelConfig
 from megakor.model.gpt import build_model, use_rotary_frequencies
 from megakor.model.initialize import initialize
 from megakor.model.transformer_config import transformer_config
-from megakor.parallel.device import Device
+from megakor.parallel.device import Device, to_host
 from megakor.parallel.topology import Topology
 from megakor.train.micro_batch import MicroBatch
-from megakor.train.optimizer import build_optimizer, data_parallel, set_rates
+from megakor.train.optimizer import UpdateGate, build_optimizer, data_parallel, set_rates
 
 if TYPE_CHECKING:
     from megatron.core.optimizer import MegatronOptimizer
@@ -43,7 +43,7 @@ class StepResult:
     grad_norm: float
     """Before clipping; over all parameters."""
     updated: bool
-    """False if the optimizer refused the step (a gradient that is not finite)."""
+    """False if the update was refused: the weights are as they were."""
 
 
 @dataclass
@@ -57,9 +57,12 @@ class Engine:
     chunks: list[torch.nn.Module]
     """This rank's model chunks, wrapped for data parallelism."""
     optimizer: MegatronOptimizer
+    gate: UpdateGate
     weight_decay: float
     model: ModelConfig
     """As it is now: a phase may have another RoPE base."""
+    on_gradients: Callable[[], None] = lambda: None
+    """Called in every step when this rank has its gradients, before they are added up with those of others."""
 
     def use_rope_base(self, base: float) -> None:
         """Turn queries and keys by another RoPE base from now on; nothing else changes."""
@@ -72,14 +75,23 @@ class Engine:
         """The chunks without their data-parallel wrapper."""
         return [chunk.module for chunk in self.chunks]  # type: ignore[misc]
 
-    def train_step(self, batches: Sequence[MicroBatch], learning_rate: float) -> StepResult:
-        """Forward and backward over this rank's micro-batches, then one update."""
+    def train_step(
+        self,
+        batches: Sequence[MicroBatch],
+        learning_rate: float,
+        allow: Callable[[float, float], bool] = lambda loss, grad_norm: True,
+    ) -> StepResult:
+        """Forward and backward over this rank's micro-batches, then one update, if `allow(loss, grad_norm)`.
+
+        Nothing waits for a GPU here but megatron-core, once, for the norm that it clips by: by then the loss has come
+        to the host, too.
+        """
         set_rates(self.optimizer, learning_rate, self.weight_decay)
         with self.device.megatron():
-            sums = self._accumulate(batches)
-            updated, grad_norm, _ = self.optimizer.step()
-        loss, tokens = self._reduce(sums)
-        return StepResult(loss / max(tokens, 1), tokens, float(grad_norm or 0.0), bool(updated))
+            told = self._start_reduction(self._accumulate(batches))
+            updated, grad_norm = self.gate.step(lambda norm: allow(_mean(*told()), norm))
+        loss, tokens = told()
+        return StepResult(_mean(loss, tokens), tokens, grad_norm, updated)
 
     def gradients(self, batches: Sequence[MicroBatch]) -> None:
         """Forward and backward without an update: gradients stay in `parameter.main_grad`."""
@@ -141,15 +153,23 @@ class Engine:
         )
 
     def _reduce(self, of_micro_batches: Sequence[dict[str, torch.Tensor]]) -> tuple[float, int]:
-        """Add up what the last pipeline stages have seen. Tensor-parallel ranks hold the same sums: one of them
-        counts."""
+        return self._start_reduction(of_micro_batches)()
+
+    def _start_reduction(self, of_micro_batches: Sequence[dict[str, torch.Tensor]]) -> Callable[[], tuple[float, int]]:
+        """Add up what the last pipeline stages have seen: loss and tokens, when they are asked for. Tensor-parallel
+        ranks hold the same sums: one of them counts."""
         total = torch.zeros(2, dtype=torch.float64, device=self.device.torch)
         if self.topology.is_last_stage and self.topology.tensor_rank == 0:
             for sums in of_micro_batches:
                 total += sums["loss_and_tokens"]
         dist.all_reduce(total)
-        loss, tokens = total.tolist()
-        return loss, int(tokens)
+        on_host = to_host(total)
+
+        def told() -> tuple[float, int]:
+            loss, tokens = on_host()
+            return loss, int(tokens)
+
+        return told
 
 
 def build_engine(config: Config, device: Device, topology: Topology, longest_sequence: int) -> Engine:
@@ -159,7 +179,19 @@ def build_engine(config: Config, device: Device, topology: Topology, longest_seq
     initialize(chunks, config.model, config.run.seed, topology)
     wrapped = data_parallel(chunks, core, config.parallel, device)
     optimizer = build_optimizer(wrapped, core, config.optimizer, config.parallel, config.train, device)
-    return Engine(device, topology, core, wrapped, optimizer, config.optimizer.weight_decay, config.model)
+    gate, decay = UpdateGate(optimizer), config.optimizer.weight_decay
+    engine = Engine(device, topology, core, wrapped, optimizer, gate, decay, config.model)
+    core.finalize_model_grads_func = partial(_add_up_gradients, engine, core.finalize_model_grads_func)
+    return engine
+
+
+def _add_up_gradients(engine: Engine, finalize: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    engine.on_gradients()
+    return finalize(*arguments, **options)
+
+
+def _mean(loss: float, tokens: int) -> float:
+    return loss / max(tokens, 1)
 
 
 def _forward_step(

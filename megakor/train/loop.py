@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
+from functools import partial
 
 from megakor.curriculum.evaluation_grid import crosses
 from megakor.data.mixture import CapPassedError, DataExhaustedError
@@ -13,6 +13,9 @@ from megakor.data.stream import BatchPlan
 from megakor.errors import DivergedError
 from megakor.model.transformer_config import parameter_dtype
 from megakor.report.records import ReplayProgress, SourceProgress, TrainRecord
+from megakor.resilience.anomalies import ROLLBACK, STOP, AnomalyRecord
+from megakor.resilience.guard import RollBack
+from megakor.resilience.progress import EVALUATION, STEP
 from megakor.train.engine import StepResult
 from megakor.train.micro_batch import micro_batches
 from megakor.train.run import Run
@@ -20,27 +23,32 @@ from megakor.train.run import Run
 
 def fit(run: Run) -> None:
     """Train until the budget is spent or the data is. Raises Stopped, where a step has ended."""
-    evaluated = run.stream.tokens_consumed
-    if run.evaluation_due or run.measuring.period.start != run.grid.period_at(evaluated):
+    run.progress.mark(run.stream.tokens_consumed)
+    begun = run.measuring.period.start == run.grid.period_at(run.stream.tokens_consumed)
+    if run.evaluation_due or not begun:
         evaluate(run)
     while run.stream.tokens_consumed < run.schedule.total_tokens:
         before = run.stream.tokens_consumed
         plan = next_batch(run)
+        run.progress.mark(before)
         if plan is None:
-            if evaluated < before:
+            if run.evaluated < before:
                 evaluate(run)
             break
-        train(run, plan)
+        if not plan.skipped:
+            train(run, plan)
+        else:
+            pass_over(run, plan)
         after, over = plan.stop, plan.stop >= run.schedule.total_tokens
         if over or run.grid.is_due(before, after):
             evaluate(run)
-            evaluated = after
         if not over and crosses(run.config.checkpoint.every, before, after):
             run.save()
             run.stopping.check()
         run.checkpoints.poll()
         if not over:
             run.stopping.poll()
+        run.progress.enter(STEP)  # the first one counted as a part of the start
     run.measuring.conclude(run.stream.tokens_consumed)
     run.save(final=True)
 
@@ -53,7 +61,8 @@ def next_batch(run: Run) -> BatchPlan | None:
         CapPassedError: a source has been read as often as it may, and the run has to fail there; it has been saved.
     """
     try:
-        return run.stream.next_batch()
+        until = run.guard.passed_over_until(run.stream.tokens_consumed)
+        return run.stream.next_batch(skip=until is not None)
     except DataExhaustedError as error:
         error.on_every_rank = True
         if run.step == 0:
@@ -66,8 +75,14 @@ def next_batch(run: Run) -> BatchPlan | None:
 
 
 def train(run: Run, plan: BatchPlan) -> None:
-    """One step on one global batch."""
+    """One step on one global batch, with an update unless the guard refuses it.
+
+    Raises:
+        RollBack: the run is to go back to a checkpoint.
+        DivergedError: it is to stop.
+    """
     began = time.perf_counter()
+    run.times.begin()
     config, engine = run.config, run.engine
     topology = engine.topology
     mine = rows_of_rank(plan.rows, topology.data_rank, topology.data_size, config.train.micro_batch_size)
@@ -79,17 +94,46 @@ def train(run: Run, plan: BatchPlan) -> None:
     batches = micro_batches(rows, phase.mask, engine.device, topology, parameter_dtype(config.train.precision))
     engine.use_rope_base(phase.rope_base)
     rate = run.learning_rate.at(plan.start)
-    result = engine.train_step(batches, rate)
+    run.progress.mark()
+    run.guard.begin(phase.name)
+    result = engine.train_step(batches, rate, partial(run.guard.allows, plan.stop))
+    run.progress.mark(plan.stop)
     run.step += 1
+    if not result.updated:
+        plan = run.stream.leave_untrained(plan)
     if run.ledger is not None:
         run.ledger.add(plan)
     run.reporter.train(_record(run, plan, result, rate, time.perf_counter() - began))
-    if not math.isfinite(result.loss) or not math.isfinite(result.grad_norm):
+    run.reporter.measures([found for found in [run.times.step_over(run.step, plan.stop)] if found is not None])
+    answer(run, plan.stop)
+
+
+def pass_over(run: Run, plan: BatchPlan) -> None:
+    """A batch that is consumed without training."""
+    until = run.guard.passed_over_until(plan.start)
+    if until != run.passing_until:
+        run.reporter.event("data_skipped", tokens=plan.stop, begins=plan.start, until=until)
+        run.passing_until = until
+    if run.ledger is not None:
+        run.ledger.add(plan)
+
+
+def answer(run: Run, tokens: int) -> None:
+    """Report what the guard has found at the step that ended at `tokens`, and do what is to be done about it."""
+    found = run.guard.verdict
+    if found.anomaly is None:
+        return
+    run.reporter.measures([AnomalyRecord(run.step, tokens, found)])
+    if found.action in (ROLLBACK, STOP):
         run.checkpoints.wait()  # one that is still being written is from before, and worth having
+    if found.action == ROLLBACK:
+        raise RollBack(found, run.step, tokens)
+    if found.action == STOP:
+        limit = f" This was the case for {found.why_stop}." if found.why_stop else ""
         raise DivergedError(
-            f"step {run.step} at {plan.stop:,} tokens: the loss is {result.loss} and the gradient norm "
-            f"{result.grad_norm}. "
-            "The checkpoints before it are whole; lower lr.peak, or look at the data of this step in the ledger."
+            f"step {run.step} at {tokens:,} tokens: {found.what}.{limit} The weights have not been changed by it, and "
+            "the checkpoints before it are whole. Lower lr.peak, look at the data of this step in the ledger, or "
+            "choose what is done about it (resilience.anomalies)."
         )
 
 
@@ -97,8 +141,9 @@ def evaluate(run: Run) -> None:
     """Losses, probes and what else is measured, with the weights as they are."""
     tokens, before = run.stream.tokens_consumed, run.measuring.period
     run.evaluation_due = True  # a run that is stopped in the middle does it again
-    run.measuring.measure(run.step, tokens, run.grid.period_at(tokens), run.stopping.poll)
-    run.evaluation_due = False
+    with run.progress.during(EVALUATION):
+        run.measuring.measure(run.step, tokens, run.grid.period_at(tokens), run.pulse)
+    run.evaluation_due, run.evaluated = False, tokens
     if run.config.report.weight_distance and run.measuring.period != before and tokens > 0:
         run.checkpoints.pin(tokens)  # a resume reads the first weights of the period from it
         run.save()
@@ -116,6 +161,8 @@ def _record(run: Run, plan: BatchPlan, result: StepResult, rate: float, seconds:
         sequence_length=plan.sequence_length,
         phase=plan.phase.name,
         skipped=not result.updated,
+        loss_score=run.guard.verdict.loss_score,
+        gradient_score=run.guard.verdict.gradient_score,
         replay=_replay(plan),
         sources=_progress(run, plan),
     )

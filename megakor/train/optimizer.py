@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -68,6 +69,38 @@ def build_optimizer(
     if device.kind == "cuda":
         _overlap_communication(config, chunks, parallel)
     return built
+
+
+class UpdateGate:
+    """Stands between the clipping and the update of megatron-core's optimizer, and may refuse the update.
+
+    megatron-core calls these two methods of its optimizer one after the other in every step: the first reads the norm
+    to the host, because it clips by it.
+    """
+
+    def __init__(self, optimizer: MegatronOptimizer) -> None:
+        self._optimizer = optimizer
+        self._measure, self._update = optimizer.get_grad_norm, optimizer.step_with_ready_grads
+        self._norm = 0.0
+        self._allow: Callable[[float], bool] = lambda norm: True
+        optimizer.get_grad_norm = self._measured
+        optimizer.step_with_ready_grads = self._allowed
+
+    def step(self, allow: Callable[[float], bool]) -> tuple[bool, float]:
+        """One step if `allow(grad_norm)`: whether there was an update, and the norm of the gradient before clipping.
+
+        Where it is refused weights and optimizer stay as they are. Every rank has to decide alike.
+        """
+        self._norm, self._allow = 0.0, allow
+        updated, *_ = self._optimizer.step()
+        return bool(updated), self._norm
+
+    def _measured(self) -> float:
+        self._norm = float(self._measure() or 0.0)
+        return self._norm
+
+    def _allowed(self) -> bool:
+        return self._allow(self._norm) and self._update()
 
 
 def set_rates(optimizer: MegatronOptimizer, learning_rate: float, weight_decay: float) -> None:

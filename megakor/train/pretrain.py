@@ -17,11 +17,16 @@ from megakor.lock import lock_directory
 from megakor.parallel.device import Device, choose_device
 from megakor.parallel.first_rank import on_first_rank
 from megakor.parallel.topology import Topology, lost_ranks_reported, start_process_groups, stop_process_groups
+from megakor.resilience.guard import RollBack
+from megakor.resilience.heartbeats import Heartbeats
 from megakor.resilience.listener import StopListener
+from megakor.resilience.progress import CHECKPOINT, EVALUATION, START, STEP, Progress
 from megakor.resilience.stopping import Stopped, Stopping
 from megakor.resilience.time_limit import saving_time
+from megakor.resilience.watchdog import Watchdog
 from megakor.train.loop import fit
-from megakor.train.run import Run, open_run
+from megakor.train.rollback import write_down
+from megakor.train.run import Watch, open_run
 
 
 def pretrain(config: Config, listener: StopListener) -> ExitCode:
@@ -33,17 +38,27 @@ def pretrain(config: Config, listener: StopListener) -> ExitCode:
     """
     rendezvous = Rendezvous.from_environment()
     device = choose_device(config.device, rendezvous.local_rank)
-    limits, now = config.resilience, time.time()
-    end = saving_time(limits.time_limit_minutes, limits.stop_before_seconds, os.environ, now)
+    limits, hang = config.resilience, config.resilience.hang
+    end = saving_time(limits.time_limit_minutes, limits.stop_before_seconds, os.environ, time.time())
     topology = start_process_groups(config.parallel, device, rendezvous)
     listener.arm(limits.grace_seconds, end)
+    floors = {
+        START: hang.start_seconds,
+        STEP: hang.step_seconds,
+        EVALUATION: hang.evaluation_seconds,
+        CHECKPOINT: hang.checkpoint_seconds,
+    }
+    progress = Progress(floors, hang.factor)
     try:
         with lost_ranks_reported(), on_first_rank(lambda: _lock(config)) or nullcontext():
-            run = _open(config, device, topology, listener)
-            with run.reporter:
-                return _train(run)
+            return _watched(config, device, topology, listener, progress)
     except Stopped as stopped:
         return stopped.exit_code
+    except LostError:
+        # A rank that had no process groups yet has ended on the signal that this one heard, too.
+        if progress.phase == START and listener.request():
+            return listener.request().exit_code
+        raise
     finally:
         stop_process_groups()
 
@@ -52,26 +67,38 @@ def _lock(config: Config) -> TextIO:
     return lock_directory(Path(config.run.dir), "Stop that run, or set another run.dir.")
 
 
-def _open(config: Config, device: Device, topology: Topology, listener: StopListener) -> Run:
-    """Raises Stopped, too, where a rank that had no process groups yet has ended on the signal that this one heard."""
-    try:
-        with lost_ranks_reported():
-            stopping = Stopping(listener, dist.new_group(backend="gloo"))
-            return open_run(config, device, topology, stopping)
-    except LostError as error:
-        if request := listener.request():
-            raise Stopped(request, listener.why) from error
-        raise
+def _watched(
+    config: Config, device: Device, topology: Topology, listener: StopListener, progress: Progress
+) -> ExitCode:
+    directory, hang = Path(config.run.dir), config.resilience.hang
+    on_first_rank(Heartbeats(directory / "logs" / "heartbeats").clear)
+    group = dist.new_group(backend="gloo")
+    watch = Watch(Stopping(listener, group), progress, group)
+    shortest = min(hang.step_seconds, hang.evaluation_seconds, hang.checkpoint_seconds, hang.start_seconds)
+    with Watchdog(progress, directory / "logs", topology.rank, topology.world_size, shortest) as watchdog:
+        listener.before_force = watchdog.dump_stacks
+        while True:
+            try:
+                return _train(config, device, topology, watch, watchdog)
+            except RollBack as asked:
+                verdict = asked
+            settings = config.resilience.anomalies
+            on_first_rank(lambda: write_down(directory, settings, verdict))  # noqa: B023 - it is called at once
 
 
-def _train(run: Run) -> ExitCode:
-    try:
-        fit(run)
-    except Stopped as stopped:
-        if run.step:
-            run.save()
-            run.checkpoints.wait()
-        requeue = stopped.exit_code == ExitCode.REQUEUE
-        run.reporter.event("stopped", tokens=run.stream.tokens_consumed, why=str(stopped), requeue=requeue)
-        return stopped.exit_code
+def _train(config: Config, device: Device, topology: Topology, watch: Watch, watchdog: Watchdog) -> ExitCode:
+    watch.progress.enter(START)
+    run = open_run(config, device, topology, watch)
+    report = run.reporter.event
+    watchdog.on_hang = lambda words: report("hang", tokens=watch.progress.tokens, what=words)
+    with run.reporter:
+        try:
+            fit(run)
+        except Stopped as stopped:
+            if run.step:
+                run.save()
+                run.checkpoints.wait()
+            requeue = stopped.exit_code == ExitCode.REQUEUE
+            run.reporter.event("stopped", tokens=run.stream.tokens_consumed, why=str(stopped), requeue=requeue)
+            return stopped.exit_code
     return ExitCode.DONE

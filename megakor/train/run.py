@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from megakor.checkpoint.manager import CheckpointManager, Policy
 from megakor.checkpoint.ranks import Ranks
@@ -26,14 +27,33 @@ from megakor.parallel.device import Device
 from megakor.parallel.first_rank import on_first_rank, shared_from_first_rank
 from megakor.parallel.topology import Topology
 from megakor.report.reporter import Hardware, Reporter
+from megakor.resilience.guard import Guard
+from megakor.resilience.progress import CHECKPOINT, Progress
 from megakor.resilience.stopping import Stopping
+from megakor.resilience.stragglers import StepTimes
 from megakor.train.base import Base, base_of, load_base
 from megakor.train.describe import describe_start
 from megakor.train.engine import Engine, build_engine
 from megakor.train.learning_rate import LearningRate
 from megakor.train.measuring import Measuring
+from megakor.train.rollback import leave_abandoned_future, tell_rollbacks
 from megakor.train.state import restore_state, sharded_state
 from megakor.train.weight_distance import WeightDistance
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What watches over a rank from its start to its end, whatever runs it opens."""
+
+    stopping: Stopping
+    progress: Progress
+    group: dist.ProcessGroup
+    """All ranks, on the CPU: nobody waits for it long."""
+
+    def check(self) -> None:
+        """Between two parts of the start. Raises Stopped on every rank. Collective."""
+        self.progress.mark()
+        self.stopping.check()
 
 
 @dataclass
@@ -56,12 +76,28 @@ class Run:
     began: Mapping[str, Any]
     """For its checkpoints: the SHA-256 of the tokenizer, and the base (None: random weights)."""
     stopping: Stopping
+    progress: Progress
+    guard: Guard
+    times: StepTimes
+    evaluated: int
+    """Tokens at the latest evaluation."""
     step: int = 0
     evaluation_due: bool = False
     """Whether the weights as they are have yet to be evaluated."""
+    passing_until: int | None = None
+    """The end of the data that are being passed over, as it was last reported."""
+
+    def pulse(self) -> None:
+        """Inside of something long: we are alive, and may be stopped here. Collective."""
+        self.progress.mark()
+        self.stopping.poll()
 
     def save(self, final: bool = False) -> None:
         """A checkpoint of this very moment. Collective."""
+        with self.progress.during(CHECKPOINT):
+            self._save(final)
+
+    def _save(self, final: bool) -> None:
         if self.ledger is not None:
             self.ledger.flush()
         tokens = self.stream.tokens_consumed
@@ -71,13 +107,15 @@ class Run:
             "lr": self.learning_rate.at(tokens),
             "model": _without_weights(self.engine.model),
             "measuring": self.measuring.state_dict(),
+            "evaluated": self.evaluated,
             "evaluation_due": self.evaluation_due,
+            "guard": self.guard.state_dict(),
             **self.began,
         }
         self.checkpoints.save(self.step, tokens, sharded_state(self.engine, loading=False), state, final=final)
 
 
-def open_run(config: Config, device: Device, topology: Topology, stopping: Stopping) -> Run:
+def open_run(config: Config, device: Device, topology: Topology, watch: Watch) -> Run:
     """Open a run, and resume it if its directory holds a checkpoint. Collective.
 
     Raises:
@@ -86,6 +124,7 @@ def open_run(config: Config, device: Device, topology: Topology, stopping: Stopp
     """
     directory = Path(config.run.dir)
     on_first_rank(lambda: _prepare_directory(directory))
+    rollbacks = shared_from_first_rank(lambda: leave_abandoned_future(directory))
     tokenizer = Tokenizer.load(config.data.tokenizer)
     unlearnt = unlearnt_ids(config, tokenizer)
     rate = LearningRate.from_config(config, phases_of(config))
@@ -93,25 +132,30 @@ def open_run(config: Config, device: Device, topology: Topology, stopping: Stopp
     try:
         checkpoints = _checkpoints(directory, config, topology, reporter)
         choice = checkpoints.newest()
-        stopping.check()
+        watch.check()
         saved = choice.checkpoint.json_state() if choice is not None else None
         model = choice.checkpoint.manifest.model if choice is not None else {}
         ranks = Ranks()
         base = base_of(config, tokenizer.sha256, saved, ranks)
         stream = _open_stream(config, tokenizer, saved, rate, topology, model)
-        stopping.check()
+        watch.check()
         engine = build_engine(config, device, topology, stream.schedule.longest_sequence)
         engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
-        stopping.check()
+        watch.check()
         if base is not None and saved is None:
             load_base(engine, base, ranks)
         distance = _weight_distance(config, engine, checkpoints, saved, reporter, lambda: _again(engine, base, ranks))
+        guard = Guard(config.resilience.anomalies, [(one.to, one.past) for one in rollbacks])
+        watch.stopping.decisions = lambda: guard.refused
         if choice is not None and saved is not None:
+            guard.load_state_dict(saved.get("guard", guard.state_dict()))
             loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
-            restore_state(engine, loaded, saved["step"] + (base.updates if base is not None else 0))
-        stopping.check()
+            updates = saved["step"] - guard.refused + (base.updates if base is not None else 0)
+            restore_state(engine, loaded, updates)
+        watch.check()
         ledger = on_first_rank(lambda: LedgerWriter(directory / "ledger.jsonl", stream))
         describe_start(reporter, ledger, stream, config, device, topology)
+        on_first_rank(lambda: tell_rollbacks(directory, rollbacks, reporter))
         if base is not None and saved is None:
             reporter.event("base", tokens=0, what=base.what, checkpoint=base.path, saved_at=base.saved_at)
         measuring = Measuring(config, engine, tokenizer, reporter, distance)
@@ -133,10 +177,26 @@ def open_run(config: Config, device: Device, topology: Topology, stopping: Stopp
         unlearnt=unlearnt,
         ledger=ledger,
         began={"tokenizer": tokenizer.sha256, "base": asdict(base) if base is not None else None},
-        stopping=stopping,
+        stopping=watch.stopping,
+        progress=watch.progress,
+        guard=guard,
+        times=_step_times(config, engine, watch),
+        evaluated=saved.get("evaluated", stream.tokens_consumed) if saved else 0,
         step=saved["step"] if saved else 0,
         evaluation_due=saved.get("evaluation_due", False) if saved else False,
     )
+
+
+def _step_times(config: Config, engine: Engine, watch: Watch) -> StepTimes:
+    settings = config.resilience.stragglers
+    times = StepTimes(settings.every, settings.factor, watch.group, engine.device.kind == "cuda")
+
+    def computed() -> None:
+        times.computed()
+        watch.progress.mark()
+
+    engine.on_gradients = computed
+    return times
 
 
 def _prepare_directory(directory: Path) -> None:

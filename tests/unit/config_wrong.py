@@ -107,5 +107,13 @@ WRONG: list[tuple[str, int, list[str], str, str]] = [
     ("a phase's batch inside the ramp", 1, ["data.phases.0.global_batch_size=1Ki", "train.batch_ramp={start: 1Ki, over: 100K}"], "data.phases.0.global_batch_size", "leave out"),
     ("no grace", 1, ["resilience.grace_seconds=0"], "resilience.grace_seconds", "above 0"),
     ("a limit that is over at once", 1, ["resilience.time_limit_minutes=2"], "resilience.stop_before_seconds", "less than 120"),
+    ("a hang that is none", 1, ["resilience.hang.step_seconds=0"], "resilience.hang.step_seconds", "above 0"),
+    ("ranks slower than themselves", 1, ["resilience.stragglers.factor=1"], "resilience.stragglers.factor", "above 1"),
+    ("an update with what is no number", 1, ["resilience.anomalies.not_finite=report"], "resilience.anomalies.not_finite", "skip_update"),
+    ("unknown action", 1, ["resilience.anomalies.loss_spike=roll_back"], "resilience.anomalies.loss_spike", "did you mean rollback"),
+    ("skipping of unknown length", 1, ["resilience.anomalies.loss_spike=skip_data"], "resilience.anomalies.skip_tokens", "skip_update"),
+    ("a window that is never full", 1, ["resilience.anomalies.window=32"], "resilience.anomalies.least", "32 or less"),
+    ("going back to nothing", 1, ["resilience.anomalies.loss_spike=rollback", "checkpoint.every=null"], "resilience.anomalies.loss_spike", "set checkpoint.every"),
+    ("going back too far", 1, ["resilience.anomalies.not_finite=rollback", "resilience.anomalies.back=3", "checkpoint.every=100K"], "resilience.anomalies.back", "checkpoint.keep to 3"),
     ("no ranks", 0, [], "cluster.nodes", "at least one rank"),
 ]  # fmt: skip

@@ -72,7 +72,8 @@ def test_a_second_ctrl_c_ends_at_once() -> None:
 
 
 def test_something_is_done_before_the_end_by_force() -> None:
-    _, err = ended("listener.arm(0.1, None, lambda: print('stacks', file=sys.stderr))", [signal.SIGUSR1])
+    arm = "listener.arm(0.1, None); listener.before_force = lambda: print('stacks', file=sys.stderr)"
+    _, err = ended(arm, [signal.SIGUSR1])
     assert err.startswith("stacks\n")
 
 
