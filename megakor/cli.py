@@ -80,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--json", action="store_true", help="for programs")
     verb.set_defaults(verb=_gap)
 
+    verb = verbs.add_parser("tensorboard", help="watch runs in a browser, also from another machine")
+    verb.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, or directories of runs")
+    verb.add_argument("--port", type=_port, metavar="N", help="0: any free one (default: 6006, or the next free one)")
+    verb.add_argument("--host", default="127.0.0.1", help="address to serve on (default: 127.0.0.1, this machine only)")
+    verb.set_defaults(verb=_tensorboard)
+
     verb = verbs.add_parser("generate", help="continue a text with the newest checkpoint of a run")
     verb.add_argument("run", type=Path, help="run directory")
     verb.add_argument("--prompt", action="append", required=True, help="may be given several times")
@@ -185,6 +191,19 @@ def _gap(options: argparse.Namespace) -> int:
         from megakor.report.gap_plot import plot_gaps
 
         plot_gaps(runs, options.plot)
+    return ExitCode.DONE
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port; ports are numbers from 0 to 65535")
+    return int(text)
+
+
+def _tensorboard(options: argparse.Namespace) -> int:
+    from megakor.report.watch import watch
+
+    watch(options.runs, options.host, options.port)
     return ExitCode.DONE
 
 

@@ -137,7 +137,10 @@ class GapRecord:
 
     def scalars(self) -> dict[str, float]:
         """TensorBoard's tags and values."""
-        return {f"gap/{self.series}/gain": self.gap.final_gain, f"gap/{self.series}/depth": self.gap.depth}
+        found = {f"gap/{self.series}/gain": self.gap.final_gain, f"gap/{self.series}/depth": self.gap.depth}
+        if self.gap.length is not None:
+            found[f"gap/{self.series}/length"] = self.gap.length
+        return found
 
     def words(self) -> str:
         """As the console has it: everything at the end; before it, whether the series is in its dip."""

@@ -171,8 +171,11 @@ def utilization(
 def _open_outputs(run_dir: Path, config: Config, stream: TextIO | None) -> list[Output]:
     outputs: list[Output] = [MetricsOutput(run_dir / "metrics.jsonl")]
     if config.report.tensorboard:
-        from megakor.report.tensorboard import TensorBoardOutput  # 0.3 s that no other command should wait for
+        # 0.3 s that no other command should wait for
+        from megakor.report.tensorboard import TensorBoardOutput
+        from megakor.report.tensorboard_layout import layout_of
 
-        outputs.append(TensorBoardOutput(run_dir / "tensorboard", {"config": config_text(config)}))
+        texts = {"config": config_text(config)}
+        outputs.append(TensorBoardOutput(run_dir / "tensorboard", texts, layout_of(config)))
     outputs.append(ConsoleOutput(config.train.tokens, config.report.every, stream))
     return outputs

@@ -21,11 +21,13 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from megakor.report.measures import Measure
 from megakor.report.metrics import RESUME
 from megakor.report.records import TrainRecord, ValidationRecord, by_language
+from megakor.report.tensorboard_layout import layout_summary
 from megakor.storage import CONTINUE, storage_errors
 from megakor.units import GIBIBYTE
 
@@ -36,15 +38,18 @@ class TensorBoardOutput:
     Raises StorageError when the file cannot be opened or written.
     """
 
-    def __init__(self, directory: Path, texts: Mapping[str, str]) -> None:
-        """`texts` are shown in the Text tab, under their names, as they are."""
+    def __init__(self, directory: Path, texts: Mapping[str, str], layout: Layout | None = None) -> None:
+        """`texts` are shown in the Text tab, under their names, as they are; `layout` is that of Custom Scalars."""
         with storage_errors(directory, CONTINUE):
             directory.mkdir(parents=True, exist_ok=True)
             self.path = _new_event_file(directory)
             self._writer = RecordWriter(self.path.open("xb"))
         self._write(Event(file_version="brain.Event:2"))
-        if texts:
-            self._write(Event(step=0, summary=Summary(value=[_text(name, text) for name, text in texts.items()])))
+        values = [_text(name, text) for name, text in texts.items()]
+        if layout is not None:
+            values.append(layout_summary(layout))
+        if values:
+            self._write(Event(step=0, summary=Summary(value=values)))
 
     def train(self, record: TrainRecord) -> None:
         self._scalars(record.tokens, train_scalars(record))

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
+from megakor.config.schema import Config, DataConfig, PhaseConfig, ReplayConfig, SourceConfig
+from megakor.curriculum.stability_gap import Gap
 from megakor.errors import StorageError
+from megakor.report.measures import GapRecord
 from megakor.report.records import ReplayProgress, SourceProgress, TrainRecord, ValidationRecord
 from megakor.report.tensorboard import TensorBoardOutput
+from megakor.report.tensorboard_layout import layout_of
 
 TRAIN = TrainRecord(
     5, 5_000, 2.5, 3e-4, 1.5, batch_tokens=1_000, seconds=0.5, sequence_length=100, mfu=0.4, host_peak_bytes=2**31,
@@ -54,6 +61,47 @@ def test_the_config_is_shown_as_text_line_for_line(tmp_path: Path) -> None:
     TensorBoardOutput(tmp_path, {"config": "run:\n  dir: 실험"}).close()
     [event] = read(tmp_path).Tensors("config")
     assert event.tensor_proto.string_val[0].decode() == "    run:\n      dir: 실험\n"
+
+
+def charts_of(layout: Layout, tags: list[str]) -> dict[str, list[str]]:
+    """Chart -> the tags it shows, found as the plugin finds them."""
+    return {
+        chart.title: [tag for tag in tags if any(re.match(pattern, tag) for pattern in chart.multiline.tag)]
+        for category in layout.category
+        for chart in category.chart
+    }
+
+
+def test_curves_that_are_compared_stand_in_one_chart(tmp_path: Path) -> None:
+    sources = {name: SourceConfig(language="ko") for name in ("web", "web (new)", "웹")}
+    config = Config(data=DataConfig(sources=sources, phases=[PhaseConfig(replay=ReplayConfig(source="web"))]))
+    output = TensorBoardOutput(tmp_path, {"config": "run: {}"}, layout_of(config))
+    output.train(replace(TRAIN, sources={name: SourceProgress("ko", 1_000, 4_000, 1.25, 0.8) for name in sources}))
+    output.validation([VALIDATION])
+    recovered = Gap.begin(0, 1.0, higher_is_better=False).after(10, 2.0).after(30, 0.5)
+    output.measures([GapRecord(30, "general/loss", recovered, final=True)])
+    output.close()
+    reader = read(tmp_path)
+    [event] = reader.Tensors(CONFIG_SUMMARY_TAG)
+    charts = charts_of(Layout.FromString(event.tensor_proto.string_val[0]), reader.Tags()["scalars"])
+    for name in sources:
+        assert sorted(charts[f"{name}: intended and realised"]) == [
+            f"mixture/{name}/intended",
+            f"mixture/{name}/realised",
+        ]
+    assert len(charts["replay: intended and realised"]) == 3
+    assert charts["validation loss by language"] == ["validation/ko/loss"]
+    assert charts["bits per byte by source"] == ["validation/ko/web/bits_per_byte"]
+    assert [tags for title, tags in charts.items() if title.startswith(("gain", "depth", "length"))] == [
+        ["gap/general/loss/gain"], ["gap/general/loss/depth"], ["gap/general/loss/length"],
+    ]  # fmt: skip
+    assert scalars(reader, "gap/general/loss/length") == [(30, 30)]
+
+
+def test_runs_of_the_same_sources_share_their_charts() -> None:
+    sources = {"web": SourceConfig(language="ko")}
+    runs = [Config(data=DataConfig(sources=sources, phases=[PhaseConfig(name=name)])) for name in "ab"]
+    assert layout_of(runs[0]) == layout_of(runs[1])
 
 
 def test_what_was_written_is_visible_before_the_run_ends(tmp_path: Path) -> None:
