@@ -18,7 +18,6 @@ import re
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -39,25 +38,33 @@ class Text:
     """Documents of one language on the disk."""
 
     path: Path
-    few: Path
-    """The first FEW of them."""
     documents: int
     megabytes: float
     """Of UTF-8 text; 1 MB is 10^6 bytes."""
-    few_megabytes: float
-    made: str
+    made: str = ""
     """How, for the report."""
+
+    def start(self, name: str, megabytes: float | None = None) -> Text:
+        """The first documents as a text of its own, called NAME: FEW, or as many as have that many megabytes."""
+        path = self.path.with_suffix(f".{name}.jsonl")
+        total = documents = 0
+        with path.open("w", encoding="utf-8") as start:
+            for documents, text in enumerate(read_texts(self.path), 1):
+                start.write(_line(text))
+                total += len(text.encode())
+                if documents == FEW if megabytes is None else total >= megabytes * 1e6:
+                    break
+        return Text(path, documents, total / 1e6)
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A command from outside."""
+class Peak:
+    """Memory of a command and all its descendants, in MB: the largest sum."""
 
-    seconds: float
     pss: float
-    """Largest sum over the command and all its descendants, in MB; memory that they share is counted once."""
+    """Memory that they share is counted once."""
     rss: float
-    """The same, shared memory counted for each of them."""
+    """Shared memory is counted for each of them."""
 
 
 def corpus_options(description: str | None) -> argparse.ArgumentParser:
@@ -81,22 +88,22 @@ def languages(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def make_text(source: Path, stem: Path, megabytes: float | None, enlarge: str, seed: int = 1) -> Text:
-    """Write STEM.jsonl and STEM.few.jsonl."""
-    path, few = stem.with_suffix(".jsonl"), stem.with_suffix(".few.jsonl")
-    total = documents = few_bytes = copies = 0
-    with path.open("w", encoding="utf-8") as whole, few.open("w", encoding="utf-8") as start:
+    """Write STEM.jsonl."""
+    path = stem.with_suffix(".jsonl")
+    total = documents = copies = 0
+    with path.open("w", encoding="utf-8") as whole:
         for copies, text in _texts(source, megabytes is not None, ENLARGEMENTS[enlarge], seed):  # noqa: B007
-            line = json.dumps({"text": text}, ensure_ascii=False) + "\n"
-            whole.write(line)
+            whole.write(_line(text))
             total += len(text.encode())
             documents += 1
-            if documents <= FEW:
-                start.write(line)
-                few_bytes = total
             if megabytes is not None and total >= megabytes * 1e6:
                 break
     made = f"with {copies} further copies, {enlarge}" if copies else "each document once"
-    return Text(path, few, documents, total / 1e6, few_bytes / 1e6, made)
+    return Text(path, documents, total / 1e6, made)
+
+
+def _line(text: str) -> str:
+    return json.dumps({"text": text}, ensure_ascii=False) + "\n"
 
 
 def _texts(source: Path, more: bool, enlarge: Enlargement, seed: int) -> Iterator[tuple[int, str]]:
@@ -153,42 +160,47 @@ def build_command(text: Path, prefix: Path, tokenizer: Path, workers: int, *opti
     ]  # fmt: skip
 
 
-def measure(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Measured:
-    """Run a command to its end. Ends this program with the end of its output if it fails."""
+def start_options(few: Text, workers: int) -> tuple[str, str]:
+    """Options of a build of a few documents that give every worker a task: else one would start and not the others."""
+    return "--task-megabytes", f"{few.path.stat().st_size / 1e6 / workers:.6f}"
+
+
+def timed(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> float:
+    """Seconds of a command, which nothing watches meanwhile. Ends this program if it fails."""
     begun = time.perf_counter()
+    process = _start(command, log, environment)
+    process.wait()
+    seconds = time.perf_counter() - begun
+    _require_success(process, log)
+    return seconds
+
+
+def weighed(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> Peak:
+    """Memory of a command, looked at ten times a second; the looking takes a good part of a core."""
+    process = _start(command, log, environment)
+    root = psutil.Process(process.pid)
+    pss = rss = 0
+    while process.poll() is None:
+        sums = [0, 0]
+        for member in family(root):
+            with suppress(psutil.Error, OSError):
+                memory = member.memory_full_info()
+                sums = [sums[0] + memory.pss, sums[1] + memory.rss]
+        pss, rss = max(pss, sums[0]), max(rss, sums[1])
+        time.sleep(_SAMPLE_SECONDS)
+    _require_success(process, log)
+    return Peak(pss / 1e6, rss / 1e6)
+
+
+def _start(command: Sequence[str], log: Path, environment: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-        weight = _Weight(process.pid)
-        code = process.wait()
-        seconds = time.perf_counter() - begun
-        weight.stop()
-    if code:
-        raise SystemExit(f"{' '.join(command)}\nended with exit code {code}:\n{log.read_text()[-2000:]}")
-    return Measured(seconds, weight.pss / 1e6, weight.rss / 1e6)
+        return subprocess.Popen(command, stdout=output, stderr=output, env=environment)
 
 
-class _Weight:
-    """Samples the memory of a process and its descendants, ten times a second."""
-
-    def __init__(self, pid: int) -> None:
-        self.pss = self.rss = 0
-        self._root = psutil.Process(pid)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        while not self._over.wait(_SAMPLE_SECONDS):
-            pss = rss = 0
-            for process in family(self._root):
-                with suppress(psutil.Error, OSError):
-                    memory = process.memory_full_info()
-                    pss, rss = pss + memory.pss, rss + memory.rss
-            self.pss, self.rss = max(self.pss, pss), max(self.rss, rss)
+def _require_success(process: subprocess.Popen[bytes], log: Path) -> None:
+    if process.returncode:
+        command = " ".join(map(str, process.args))  # type: ignore[arg-type]
+        raise SystemExit(f"{command}\nended with exit code {process.returncode}:\n{log.read_text()[-2000:]}")
 
 
 def family(root: psutil.Process) -> Iterable[psutil.Process]:

@@ -13,9 +13,10 @@ import argparse
 import shutil
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from corpus_setting import Text, build_command, corpus_options, languages, make_text, measure, spread
+from corpus_setting import Text, build_command, corpus_options, languages, make_text, spread, start_options, timed
 from setting import print_header
 
 from megakor.corpus.engines.load import ENGINE_NAMES, FAST_ENGINES, REFERENCE, installed_version
@@ -34,12 +35,15 @@ def main() -> None:
 
 
 def _report(name: str, text: Text, engine: str, options: argparse.Namespace, scratch: Path) -> None:
+    few = text.start("few")
     wholes: dict[int, list[float]] = {workers: [] for workers in options.workers}
     starts: dict[int, list[float]] = {workers: [] for workers in options.workers}
     for number in range(options.rounds):
         for workers in options.workers if number % 2 == 0 else reversed(options.workers):
-            starts[workers].append(_seconds(text.few, workers, engine, options.tokenizer, scratch))
-            wholes[workers].append(_seconds(text.path, workers, engine, options.tokenizer, scratch))
+            starts[workers].append(
+                _seconds(few, workers, engine, options.tokenizer, scratch, start_options(few, workers))
+            )
+            wholes[workers].append(_seconds(text, workers, engine, options.tokenizer, scratch))
     first = options.workers[0]
     steady = {
         workers: [max(whole - statistics.median(starts[workers]), 1e-3) for whole in found]
@@ -47,7 +51,7 @@ def _report(name: str, text: Text, engine: str, options: argparse.Namespace, scr
     }
     for workers in options.workers:
         rates = [text.megabytes / seconds for seconds in wholes[workers]]
-        rest = [(text.megabytes - text.few_megabytes) / seconds for seconds in steady[workers]]
+        rest = [(text.megabytes - few.megabytes) / seconds for seconds in steady[workers]]
         gain = [base / seconds for base, seconds in zip(steady[first], steady[workers], strict=True)]
         ideal = f"{workers / first:g}"
         print(
@@ -56,11 +60,13 @@ def _report(name: str, text: Text, engine: str, options: argparse.Namespace, scr
         )
 
 
-def _seconds(source: Path, workers: int, engine: str, tokenizer: Path, scratch: Path) -> float:
+def _seconds(
+    text: Text, workers: int, engine: str, tokenizer: Path, scratch: Path, further: Sequence[str] = ()
+) -> float:
     directory = scratch / "build"
     directory.mkdir()
-    command = build_command(source, directory / "text", tokenizer, workers, "--engine", engine)
-    seconds = measure(command, directory / "log").seconds
+    command = build_command(text.path, directory / "text", tokenizer, workers, "--engine", engine, *further)
+    seconds = timed(command, directory / "log")
     shutil.rmtree(directory)
     return seconds
 

@@ -1,7 +1,7 @@
 """Text to shards: how many times faster than Megatron-LM, and how near to what the tokenizer's library can do?
 
     python benchmarks/preprocess_throughput.py --korean ko.jsonl.gz --english en.jsonl.gz --tokenizer tok/
-        [--megabytes 100] [--enlarge words] [--workers 2] [--rounds 3] [--megatron-lm DIR]
+        [--megabytes 400] [--slow-megabytes 80] [--enlarge words] [--workers 2] [--rounds 3] [--megatron-lm DIR]
 
 Four contestants, one after the other in each round, the order turning from round to round:
 
@@ -11,10 +11,13 @@ Four contestants, one after the other in each round, the order turning from roun
     ceiling       encode_batch_fast of tokenizers alone, one process per worker on one thread each, the texts in
                   memory, nothing written; the rates of the processes are added, each over its own time
 
-The first three are whole commands, timed from outside. The same command on 20 documents, once a round, is the
-start-up; its median over the rounds is what is taken off. Text is made as corpus_setting.py says. A build of MegaKor in
-the order of the input is compared with Megatron-LM's .bin and .idx byte by byte, and the builds by the two engines with
-each other.
+The first three are whole commands, timed from outside. The same command on 20 documents, cut so that every worker
+starts, is timed once a round, and its median over the rounds is taken off as start-up. Text is made as
+corpus_setting.py says. MegaKor, which would be done with a text that suits the others before it has been timed well,
+takes all of it; the others take the first --slow-megabytes, if these are given, and every rate is over the text that
+was encoded. Memory is weighed in runs of their own after the rounds, on the shorter text. On that one, too, a build of
+MegaKor in the order of the input is compared with Megatron-LM's .bin and .idx byte by byte, and the builds by the two
+engines with each other.
 
 DIR must hold tools/preprocess_data.py and what it imports of `megatron`; DIR stands first on its PYTHONPATH. What was
 run for the figures in benchmarks/README.md is said there.
@@ -39,15 +42,17 @@ from pathlib import Path
 
 import tokenizers
 from corpus_setting import (
-    Measured,
+    Peak,
     Text,
     build_command,
     corpus_options,
     languages,
     make_text,
-    measure,
     read_texts,
     spread,
+    start_options,
+    timed,
+    weighed,
 )
 from setting import print_header
 
@@ -62,25 +67,26 @@ class Results:
     """Of one contestant, a value for each round. Rates are MB of text per second."""
 
     text: Text
-    runs: list[Measured] = field(default_factory=list)
-    starts: list[Measured] = field(default_factory=list)
+    few: Text
+    runs: list[float] = field(default_factory=list)
+    """Seconds."""
+    starts: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     """Of the ceiling, which is no command."""
 
     @property
     def whole(self) -> list[float]:
-        return [self.text.megabytes / run.seconds for run in self.runs]
+        return [self.text.megabytes / seconds for seconds in self.runs]
 
     @property
     def seconds(self) -> list[float]:
         """Less the median start-up."""
-        start = statistics.median(run.seconds for run in self.starts)
-        return [run.seconds - start for run in self.runs]
+        return [seconds - statistics.median(self.starts) for seconds in self.runs]
 
     @property
     def steady(self) -> list[float]:
         """Less start-up."""
-        megabytes = self.text.megabytes - self.text.few_megabytes
+        megabytes = self.text.megabytes - self.few.megabytes
         return self.rates or [megabytes / max(seconds, 1e-3) for seconds in self.seconds]
 
 
@@ -102,34 +108,44 @@ class _Arena:
 
     def __init__(self, options: argparse.Namespace, text: Text, scratch: Path) -> None:
         self._options, self._text, self._scratch = options, text, scratch
+        self._few = text.start("few")
+        self._part = text if options.slow_megabytes is None else text.start("part", options.slow_megabytes)
         self._names = [MEGATRON] if options.megatron_lm else []
         self._names += [MEGAKOR, REFERENCE_BUILD, CEILING]
 
     def report(self) -> None:
         """Run all rounds and print."""
-        results = {name: Results(self._text) for name in self._names}
+        results = {name: Results(self._text if name == MEGAKOR else self._part, self._few) for name in self._names}
         for number in range(self._options.rounds):
             for name in self._names if number % 2 == 0 else reversed(self._names):
+                found = results[name]
                 if name == CEILING:
-                    results[name].rates.append(self._ceiling())
+                    found.rates.append(self._ceiling())
                 else:
-                    results[name].starts.append(self._build(name, f"{name} start", self._text.few))
-                    results[name].runs.append(self._build(name, name, self._text.path))
-        self._print(results)
+                    cutting = () if name == MEGATRON else start_options(self._few, self._options.workers)
+                    found.starts.append(self._timed(name, f"{name} start", self._few, *cutting))
+                    found.runs.append(self._timed(name, name, found.text))
+        peaks = {name: weighed(*self._build(name, name, self._part)) for name in self._names if name != CEILING}
+        self._print(results, peaks)
         print(self._equality(), end="\n\n", flush=True)
 
-    def _build(self, name: str, directory: str, source: Path, *options: str) -> Measured:
-        """A whole build in a directory of that name; its files stay until the next one."""
+    def _timed(self, name: str, directory: str, text: Text, *options: str) -> float:
+        return timed(*self._build(name, directory, text, *options))
+
+    def _build(
+        self, name: str, directory: str, text: Text, *options: str
+    ) -> tuple[list[str], Path, dict[str, str] | None]:
+        """Command, log and environment of a whole build in an empty directory; its files stay until the next one."""
         place = self._place(directory)
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
         if name == MEGATRON:
-            return measure(self._megatron(source, place), place / "log", self._megatron_environment())
+            return self._megatron(text.path, place), place / "log", self._megatron_environment()
         engine = ["--engine", REFERENCE] if name == REFERENCE_BUILD else []
         command = build_command(
-            source, place / "text", self._options.tokenizer, self._options.workers, *engine, *options
+            text.path, place / "text", self._options.tokenizer, self._options.workers, *engine, *options
         )
-        return measure(command, place / "log")
+        return command, place / "log", None
 
     def _place(self, name: str) -> Path:
         return self._scratch / name.replace(",", "").replace(" ", "-")
@@ -153,7 +169,7 @@ class _Arena:
     def _ceiling(self) -> float:
         workers = self._options.workers
         command = [sys.executable, __file__, "--tokenizer", str(self._options.tokenizer), "--encode"]
-        share = [[*command, str(self._text.path), str(number), str(workers)] for number in range(workers)]
+        share = [[*command, str(self._part.path), str(number), str(workers)] for number in range(workers)]
         environment = {**os.environ, "RAYON_NUM_THREADS": "1"}
         pipe = subprocess.PIPE
         running = [subprocess.Popen(words, env=environment, stdin=pipe, stdout=pipe, text=True) for words in share]
@@ -167,19 +183,18 @@ class _Arena:
         answers = [json.loads(process.communicate()[0]) for process in running]
         return sum(answer["megabytes"] / answer["seconds"] for answer in answers)
 
-    def _print(self, results: dict[str, Results]) -> None:
-        print("| | MB/s, whole command | MB/s, less start-up | start-up, s | peak memory, MB PSS | MB RSS |")
-        print("|---|---|---|---|---|---|")
+    def _print(self, results: dict[str, Results], peaks: dict[str, Peak]) -> None:
+        print("| | MB | MB/s, whole command | MB/s, less start-up | start-up, s | peak memory, MB PSS | MB RSS |")
+        print("|---|---|---|---|---|---|---|")
         if MEGATRON not in results:
-            print(f"| {MEGATRON} | left out: no --megatron-lm DIR | | | | |")
+            print(f"| {MEGATRON} | left out: no --megatron-lm DIR | | | | | |")
         for name, found in results.items():
-            steady = spread(found.steady)
+            size, steady = f"{found.text.megabytes:.0f}", spread(found.steady)
             if name == CEILING:
-                print(f"| {name} | | {steady} | | | |")
+                print(f"| {name} | {size} | | {steady} | | | |")
                 continue
-            starts = spread([start.seconds for start in found.starts], 2)
-            pss, rss = (max(getattr(run, kind) for run in found.runs) for kind in ("pss", "rss"))
-            print(f"| {name} | {spread(found.whole)} | {steady} | {starts} | {pss:,.0f} | {rss:,.0f} |")
+            starts, memory = spread(found.starts, 2), f"{peaks[name].pss:,.0f} | {peaks[name].rss:,.0f}"
+            print(f"| {name} | {size} | {spread(found.whole)} | {steady} | {starts} | {memory} |")
         print()
         if MEGATRON in results:
             fast, slow = results[MEGAKOR], results[MEGATRON]
@@ -197,7 +212,7 @@ class _Arena:
         (engine,) = re.findall(r"^engine: (\S+ \S+);", (self._place(MEGAKOR) / "log").read_text(), re.MULTILINE)
         said = f"- engine auto took {engine}\n- the same bytes in .bin and .idx: MegaKor by either engine"
         if MEGATRON in self._names:
-            self._build(MEGAKOR, "ordered", self._text.path, "--no-shuffle")
+            self._timed(MEGAKOR, "ordered", self._part, "--no-shuffle")
             self._same(self._place(MEGATRON) / "text_text_document", self._place("ordered") / "text")
             said += "; Megatron-LM and MegaKor with --no-shuffle"
         return said
@@ -243,6 +258,7 @@ def _ratio(values: list[float], base: list[float], digits: int = 1) -> str:
 
 def _options() -> argparse.Namespace:
     parser = corpus_options(__doc__)
+    parser.add_argument("--slow-megabytes", type=float, metavar="N", help="text of all but MegaKor; default: the same")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megatron-lm", type=Path, metavar="DIR", help="a checkout of Megatron-LM")
