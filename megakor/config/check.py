@@ -7,6 +7,7 @@ from pathlib import Path
 
 from megakor.config.check_base import check_base
 from megakor.config.check_batch import check_batch
+from megakor.config.check_controllers import check_controllers
 from megakor.config.check_data import check_data
 from megakor.config.check_device import check_device
 from megakor.config.check_mixture import check_mixture
@@ -48,6 +49,7 @@ def check(config: Config, world_size: int, cuda_available: bool | None = None) -
         *check_mixture(mended),
         *check_ramps(mended),
         *check_replay(mended),
+        *check_controllers(mended),
         *check_output(mended),
         *check_base(mended),
         *check_probes(mended),

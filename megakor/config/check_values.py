@@ -37,6 +37,7 @@ POSITIVE = Range(0, open_low=True)
 ZERO_OR_MORE = Range(0)
 ONE_OR_MORE = Range(1)
 SHARE = Range(0, 1, open_high=True)
+OPEN_SHARE = Range(0, 1, open_low=True, open_high=True)
 
 LR_RANGES = {"peak": POSITIVE, "minimum": ZERO_OR_MORE, "start": ZERO_OR_MORE, "decay": ONE_OR_MORE}
 LR_CHOICES = {
@@ -89,6 +90,18 @@ RANGES: dict[str, Range] = {
     "data.phases.N.max_epochs": POSITIVE,
     "data.phases.N.replay.ratio": Range(0, 1),
     "data.phases.N.replay.ratio_end": Range(0, 1),
+    "data.phases.N.replay.controller.tolerance": POSITIVE,
+    "data.phases.N.replay.controller.release": ZERO_OR_MORE,
+    "data.phases.N.replay.controller.minimum": OPEN_SHARE,
+    "data.phases.N.replay.controller.maximum": OPEN_SHARE,
+    "data.phases.N.replay.controller.step": OPEN_SHARE,
+    "data.phases.N.replay.controller.patience": ONE_OR_MORE,
+    "data.phases.N.replay.controller.every": ONE_OR_MORE,
+    "data.phases.N.reweighting.every": ONE_OR_MORE,
+    "data.phases.N.reweighting.strength": OPEN_SHARE,
+    "data.phases.N.reweighting.importance.NAME": ZERO_OR_MORE,
+    "data.phases.N.reweighting.minimum": Range(0, 1, open_low=True),
+    "data.phases.N.reweighting.maximum": ONE_OR_MORE,
     "data.phases.N.global_batch_size": ONE_OR_MORE,
     "data.phases.N.sequence_length": Range(2),
     "data.phases.N.rope_base": Range(1, open_low=True),
@@ -138,6 +151,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "data.sources.NAME.order": ("shuffled", "file"),
     "data.phases.N.mask": MASKS,
     "data.phases.N.ramp": ("linear", "cosine", "step"),
+    "data.phases.N.replay.controller.reference": ("phase", "run"),
     "data.phases.N.rule": ("weights", "temperature", "unimax"),
     "evaluation.probes.NAME.kind": ("choice", "copying"),
     "checkpoint.verify": ("hashes", "sizes"),

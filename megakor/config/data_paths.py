@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from megakor.config.problems import Problem
-from megakor.config.schema import Config
+from megakor.config.schema import Config, SourceConfig
 from megakor.config.vocabulary import tokenizer_file
+
+VALIDATION_SUFFIX = ".validation"
+"""What the names of held-out shards have behind those of their source."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,12 @@ def _paths(config: Config) -> Iterator[DataPath]:
     for name, probe in config.evaluation.probes.items():
         if probe.path:
             yield DataPath(f"evaluation.probes.{name}.path", probe.path, Path(probe.path).is_file(), probe.path)
+
+
+def lacks_validation(source: SourceConfig) -> bool:
+    """Whether the shards of a source are here, and no held-out ones."""
+    beside = Path(f"{source.path}{VALIDATION_SUFFIX}.idx")
+    return bool(source.path) and not source.validation and _shards("", source.path).found and not beside.is_file()
 
 
 def _shards(key: str, text: str) -> DataPath:

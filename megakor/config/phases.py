@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from megakor.config.controllers import Controllers, controllers_of
 from megakor.config.ramp import Ramp, mean_shares, shares_of
 from megakor.config.replay import replayed_sources, with_replay
 from megakor.config.schema import BatchRampConfig, Config, LrConfig, PhaseConfig
@@ -44,6 +45,8 @@ class PhaseSpan:
     loss_mask_tokens: tuple[str, ...] = ()
     """Tokens, as written in the tokenizer, whose loss does not count."""
     rope_base: float = 10_000.0
+    controllers: Controllers | None = None
+    """What moves the shares on the way. Default: nothing."""
 
     @property
     def tokens(self) -> int:
@@ -132,6 +135,7 @@ def _span(config: Config, index: int, phase: PhaseConfig, start: int, stop: int)
         phase.mask or config.data.mask,
         tuple(phase.loss_mask_tokens),
         phase.rope_base or config.model.rope_base,
+        controllers_of(config, phase),
     )
 
 
@@ -170,6 +174,8 @@ def _rule(phase: PhaseConfig) -> dict[str, Any] | None:
     if phase.rule not in settings:
         return None
     replay = asdict(phase.replay) if phase.replay else None
+    if replay is not None:
+        del replay["controller"]  # it moves shares later; those at the beginning do not depend on it
     return {"rule": phase.rule, "setting": settings[phase.rule], "sources": phase.sources, "replay": replay}
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import Annotated
+
+Tokens = Annotated[int, "tokens"]
+"""A number of tokens. K, M, B, T are powers of 1,000; Ki, Mi, Gi are powers of 1,024."""
 
 DECIMAL_UNITS = {"T": 10**12, "B": 10**9, "M": 10**6, "K": 10**3}
 BINARY_UNITS = {"Gi": 2**30, "Mi": 2**20, "Ki": 2**10}

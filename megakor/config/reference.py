@@ -7,10 +7,11 @@ import dataclasses
 import inspect
 import sys
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from megakor.config import schema
+from megakor.config import schema, schema_controllers
 from megakor.config.names import annotations_of, is_tokens, without_none, yaml_name
 from megakor.config.quantities import format_tokens
 from megakor.config.schema import Config
@@ -23,7 +24,8 @@ END = "<!-- keys: end -->"
 def _texts() -> dict[tuple[str, str], str]:
     """The string under each field of the schema, by (class, field)."""
     texts = {}
-    for cls in ast.parse(inspect.getsource(schema)).body:
+    modules = [ast.parse(inspect.getsource(module)).body for module in (schema, schema_controllers)]
+    for cls in chain.from_iterable(modules):
         if isinstance(cls, ast.ClassDef):
             for field, text in zip(cls.body, cls.body[1:], strict=False):
                 if (

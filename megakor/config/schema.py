@@ -7,10 +7,9 @@ YAML.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
 
-Tokens = Annotated[int, "tokens"]
-"""A number of tokens. K, M, B, T are powers of 1,000; Ki, Mi, Gi are powers of 1,024."""
+from megakor.config.quantities import Tokens
+from megakor.config.schema_controllers import ReplayControllerConfig, ReweightingConfig
 
 
 @dataclass
@@ -219,6 +218,8 @@ class ReplayConfig:
     """The share at the end of the phase's ramp. Default: the same."""
     cmr: str | None = None
     """In the place of ratio: the file of a fitted critical mixture ratio (JSON); the share is 1 - R_star."""
+    controller: ReplayControllerConfig | None = None
+    """Moves the ratio by the general loss (docs/controllers.md). Default: it is as planned."""
 
 
 @dataclass
@@ -264,6 +265,8 @@ class PhaseConfig:
     """unimax only: shares as equal as possible while no source is read more often than this in the phase."""
     replay: ReplayConfig | None = None
     """A share for general text. Default: none; it is a source like any other."""
+    reweighting: ReweightingConfig | None = None
+    """Moves shares by validation perplexities (docs/controllers.md). Default: they are as planned."""
     global_batch_size: Tokens | None = None
     """Default: train.global_batch_size."""
     loss_mask_tokens: list[str] = field(default_factory=list)

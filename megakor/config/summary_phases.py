@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from math import fsum
 
 from megakor.config.phases import PhaseSpan, PhaseSteps, phases_of, steps_of
+from megakor.config.problems import WIDTH
 from megakor.config.quantities import format_tokens, rounded
 from megakor.config.schema import Config, PhaseConfig
 from megakor.text_table import aligned
@@ -31,13 +33,14 @@ def phase_lines(config: Config) -> list[str]:
 
 
 def motion_lines(config: Config) -> list[str]:
-    """What moves or is computed in the mixtures of phases: ramps, rules and replay; a line for each."""
+    """What moves, is computed or steered in the mixtures of phases: ramps, rules, replay, controllers."""
     lines = []
     for phase, given in zip(phases_of(config), config.data.phases, strict=False):
-        words = [*_rule_words(given), *_replay_words(given, phase), *_ramp_words(phase)]
+        words = [*_rule_words(given), *_replay_words(given, phase), *_ramp_words(phase), *_controller_words(phase)]
         if phase.unknown:
             words.append(f"its weights rest on {phase.unknown}")
-        lines += [f"  {phase.name}: {word}" for word in words]
+        for word in words:
+            lines += textwrap.wrap(f"  {phase.name}: {word}", WIDTH, subsequent_indent="    ")
     return ["Mixtures", *lines] if lines else []
 
 
@@ -69,6 +72,14 @@ def _replay_words(given: PhaseConfig, phase: PhaseSpan) -> list[str]:
     ratio = f"1 - R* of {replay.cmr}" if replay.cmr is not None else f"{replay.ratio:g}"
     then = f", at the end of the ramp {replay.ratio_end:g}" if replay.ratio_end is not None else ""
     return [f"replay of {', '.join(phase.replayed)} at {ratio}{then}"]
+
+
+def _controller_words(phase: PhaseSpan) -> list[str]:
+    """What shares are steered and between which bounds; all tables are of those that the phase begins with."""
+    if phase.controllers is None:
+        return []
+    words = [f"{kind}: {settings}" for kind, settings in phase.controllers.words().items()]
+    return [*words, "steered on the way, planned here with the shares that it begins with"]
 
 
 def _ramp_words(phase: PhaseSpan) -> list[str]:

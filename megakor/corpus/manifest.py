@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from megakor.config.data_paths import VALIDATION_SUFFIX as VALIDATION_SUFFIX
 from megakor.corpus.manifest_types import check_text, check_types
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import DataError
 from megakor.storage import write_text
 
 FORMAT = "megakor-shard-1"
-VALIDATION_SUFFIX = ".validation"
 _DIGEST = "manifest_sha256"
 
 

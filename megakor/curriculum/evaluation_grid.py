@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ class _Stretch:
     """What the points are counted from: 0, or the start of the phase."""
     every: int | None
     points: tuple[int, ...]
+    rhythms: tuple[int, ...]
+    """Further points are all multiples of these, counted from the start of the phase: where its controllers decide."""
 
     def holds_one(self, before: int, after: int) -> bool:
         """Whether a point lies in (before, after] tokens."""
@@ -27,7 +30,12 @@ class _Stretch:
         high = min(after, self.stop - 1) - self.origin
         if high <= low:
             return False
-        return crosses(self.every, low, high) or any(low < point <= high for point in self.points)
+        inside = self.origin - self.start
+        return (
+            crosses(self.every, low, high)
+            or any(low < point <= high for point in self.points)
+            or any(crosses(rhythm, low + inside, high + inside) for rhythm in self.rhythms)
+        )
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,18 @@ class EvaluationGrid:
     @classmethod
     def compile(cls, config: Config, phases: Sequence[PhaseSpan]) -> EvaluationGrid:
         """The grid of a config. With a grid of its own, the start of a phase is a point: what follows is measured
-        against it."""
+        against it. So is the start of a phase with controllers, for them."""
         stretches = []
         for span in phases:
             own = config.data.phases[span.index].evaluation if config.data.phases else None
             grid = own or config.evaluation
             points = tuple(sorted(grid.early)) if own is None else (0, *sorted(own.early))
             origin = 0 if own is None else span.start
-            stretches.append(_Stretch(span.start, span.stop, origin, grid.every, points))
+            if span.controllers is not None:
+                points = (*points, span.start - origin)
+            # The last phase may become longer, and a point between its end and that of its last batch counts then, too.
+            stop = span.stop if span is not phases[-1] else sys.maxsize
+            stretches.append(_Stretch(span.start, stop, origin, grid.every, points, _rhythms(span)))
         return cls(tuple(stretches))
 
     def period_at(self, tokens: int) -> int:
@@ -58,6 +70,11 @@ class EvaluationGrid:
     def is_due(self, before: int, after: int) -> bool:
         """Whether a point lies in (before, after] tokens."""
         return any(stretch.holds_one(before, after) for stretch in self.stretches)
+
+
+def _rhythms(span: PhaseSpan) -> tuple[int, ...]:
+    found = (span.controllers.replay, span.controllers.reweighting) if span.controllers is not None else ()
+    return tuple(settings.every for settings in found if settings is not None and settings.every is not None)
 
 
 def crosses(every: int | None, before: int, after: int) -> bool:

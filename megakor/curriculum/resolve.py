@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from megakor.config.controllers import lowest_ratio
 from megakor.config.phases import PhaseSpan, ends_of, ramp_between
 from megakor.config.ramp import Ramp
 from megakor.config.schema import Config, PhaseConfig
@@ -80,8 +81,20 @@ def resolve(config: Config, span: PhaseSpan, known: Known) -> PhaseSpan:
     ratio = known.ratios.get(span.index, phase.replay.ratio if phase.replay else None)
     final = phase.replay.ratio_end if phase.replay and phase.replay.ratio_end is not None else ratio
     weights = phase.weights if phase.rule == "weights" else _by_rule(config, phase, span, known.sizes, ratio, final)
+    _check_start(phase, span, ratio)
     begin, end = ends_of(config, phase, weights, ratio, final)
     return replace(span, weights=begin, ramp=ramp_between(phase, begin, end, span.start, span.stop), unknown="")
+
+
+def _check_start(phase: PhaseConfig, span: PhaseSpan, ratio: float | None) -> None:
+    """The ratio of a fitted file is not known to the checks of a config."""
+    settings = phase.replay.controller if phase.replay else None
+    if settings is None or ratio is None or lowest_ratio(settings, ratio) <= ratio <= settings.maximum:
+        return
+    raise ConfigError(
+        f"data.phases.{span.index}.replay: the phase begins with a ratio of {ratio:.4g}, and its controller keeps it "
+        f"between {lowest_ratio(settings, ratio):g} and {settings.maximum:g}. Set bounds around it, or replay.ratio."
+    )
 
 
 def _by_rule(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from megakor.config.phases import PhaseSpan, batch_tokens_at, phases_of
 from megakor.config.schema import BatchRampConfig, Config
@@ -12,7 +13,10 @@ from megakor.curriculum.resolve import Known, resolve
 
 @dataclass(frozen=True)
 class Schedule:
-    """Phases and batch sizes on the token clock (`megakor.config.phases` says how they are laid out)."""
+    """Phases and batch sizes on the token clock (`megakor.config.phases` says how they are laid out).
+
+    A phase that is steered has a part for each mixture that it has had, all with its index.
+    """
 
     phases: tuple[PhaseSpan, ...]
     total_tokens: int
@@ -38,13 +42,26 @@ class Schedule:
 
     def phase_at(self, tokens: int) -> PhaseSpan:
         """The phase of a batch whose first token is the run's token number `tokens`."""
-        index = bisect_right(self.phases, tokens, key=lambda span: span.start) - 1
-        return self.phases[max(index, 0)]
+        return self.phases[self._place_of(tokens)]
+
+    def _place_of(self, tokens: int) -> int:
+        return max(0, bisect_right(self.phases, tokens, key=lambda span: span.start) - 1)
 
     def phases_between(self, start: int, stop: int) -> list[PhaseSpan]:
         """The phases that hold a token of [start, stop)."""
-        first, last = self.phase_at(start).index, self.phase_at(max(start, stop - 1)).index
-        return list(self.phases[first : last + 1])
+        return list(self.phases[self._place_of(start) : self._place_of(max(start, stop - 1)) + 1])
+
+    def planned(self, span: PhaseSpan) -> PhaseSpan:
+        """The beginning of the phase that `span` is a part of, as it was planned."""
+        return next(part for part in self.phases if part.index == span.index)
+
+    def with_weights(self, tokens: int, weights: Mapping[str, float]) -> Schedule:
+        """With other shares from token `tokens` on, to the end of its phase, which is two parts then."""
+        place = self._place_of(tokens)
+        span = self.phases[place]
+        begun = (replace(span, stop=tokens),) if tokens > span.start else ()
+        parts = (*begun, replace(span, start=tokens, stop=max(tokens, span.stop), weights=weights))
+        return replace(self, phases=(*self.phases[:place], *parts, *self.phases[place + 1 :]))
 
     def full_batch_at(self, tokens: int) -> int:
         """Size in tokens of the global batches of the phase here."""

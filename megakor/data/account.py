@@ -99,7 +99,7 @@ def account(path: Path) -> Account:
         superseded_tokens=sum(line["tokens"] for line in lines if line["kind"] == "data") - consumed,
         sources=totals,
         languages=_language_totals(totals),
-        ranges=_ranges(kept, attempts),
+        ranges=_ranges(kept, _schedules(lines)),
     )
 
 
@@ -152,9 +152,14 @@ def _sum_known(left: int | None, right: int | None) -> int | None:
     return None if left is None or right is None else left + right
 
 
-def _ranges(kept: list[Line], attempts: list[Line]) -> list[Range]:
+def _schedules(lines: list[Line]) -> dict[str, Line]:
+    """What every hash of a schedule stands for."""
+    planned = {key: found for line in lines if line["kind"] == "attempt" for key, found in line["schedules"].items()}
+    return planned | {line["schedule"]: line["described"] for line in lines if line["kind"] == "schedule"}
+
+
+def _ranges(kept: list[Line], schedules: dict[str, Line]) -> list[Range]:
     """Surviving lines put together as long as the schedule stays the same."""
-    schedules = {key: described for line in attempts for key, described in line["schedules"].items()}
     ranges: list[Range] = []
     for line in sorted(kept, key=lambda line: line["clock"]):
         if not ranges or ranges[-1].schedule != line["schedule"]:

@@ -55,7 +55,7 @@ def compare(state: dict[str, Any], stream: TokenStream) -> Difference:
     """The difference between a checkpoint's state and the stream that was made from it."""
     schedule, tokens = stream.schedule, stream.tokens_consumed
     phase = schedule.phase_at(tokens)
-    past = PastPhase.from_json(state["history"][-1]) if state["history"] else None
+    past = _latest(state)
     settings = {
         "budget": (f"{state['total_tokens']:,} tokens", f"{schedule.total_tokens:,} tokens"),
         "global batch": (f"{state['global_batch_tokens']:,} tokens", f"{schedule.full_batch_at(tokens):,} tokens"),
@@ -63,6 +63,7 @@ def compare(state: dict[str, Any], stream: TokenStream) -> Difference:
         "sequence length": (str((past or phase).sequence_length), str(phase.sequence_length)),
         **_row_settings(past, phase),
         **_mixture_settings(past, stream, phase),
+        **_controllers(state, stream),
     }
     weights_before, weights_after = past.shares(tokens, tokens + 1) if past else {}, phase.shares(tokens, tokens + 1)
     for source in stream.sources:
@@ -72,6 +73,22 @@ def compare(state: dict[str, Any], stream: TokenStream) -> Difference:
         cap = _cap(source.epochs)
         settings[f"cap of {source.name}"] = (_cap(kept["epochs"]) if kept else cap, cap)
     return Difference(tokens, settings, tuple(_events(state, stream)))
+
+
+def _latest(state: dict[str, Any]) -> PastPhase | None:
+    """The latest stretch of the past, with the shares that the next batch would have had."""
+    if not state["history"]:
+        return None
+    past = PastPhase.from_json(state["history"][-1])
+    decisions = (state.get("steering") or {}).get("decisions")
+    if decisions and decisions[-1]["tokens"] == state["tokens"]:
+        return replace(past, weights=decisions[-1]["after"])
+    return past
+
+
+def _controllers(state: dict[str, Any], stream: TokenStream) -> dict[str, tuple[str, str]]:
+    before, after = state.get("controllers", {}), stream.controllers
+    return {key: (before.get(key, "none"), after.get(key, "none")) for key in {**before, **after}}
 
 
 def _row_settings(past: PastPhase | None, phase: PhaseSpan) -> dict[str, tuple[str, str]]:

@@ -17,6 +17,7 @@ from megakor.data.history import History, PastPhase
 from megakor.data.matching import match_sources
 from megakor.data.permutation import ORDER_VERSION
 from megakor.data.sources import Sources
+from megakor.data.steering import check_remembered
 from megakor.data.stream import STATE_VERSION, TokenStream
 from megakor.errors import ConfigError, DataError
 
@@ -42,6 +43,7 @@ def resume(
     stream = TokenStream(matched, schedule, window_blocks)
     stream.load_state_dict(state)
     _check_past(stream.history, stream)
+    check_remembered(stream.steering, stream.history, stream.tokens_consumed)
     return stream, compare(state, stream)
 
 

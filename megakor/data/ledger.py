@@ -1,12 +1,13 @@
 """The ledger: ledger.jsonl in the run directory says which positions of which source were read, when, under what.
 
-Lines are only ever appended. There are two kinds:
+Lines are only ever appended. There are three kinds:
 
 attempt  the run started or resumed at `tokens`; lists the sources. Everything that earlier attempts wrote past that
          point is superseded: it belongs to weights that were thrown away.
 data     one attempt read one range of one source's order: `position` counts the order of a generation within an
          epoch, where each token takes a place and so does the padding of rows; `clock` is a range of the run's tokens,
          that of the batches they were in, and `tokens` how many there are, without padding.
+schedule what a hash in later lines stands for, where a controller made it after the attempt had begun.
 """
 
 from __future__ import annotations
@@ -69,13 +70,18 @@ class LedgerWriter:
         self._done: list[Entry] = []
         earlier = read_ledger(path) if path.exists() else []
         self.attempt = sum(line["kind"] == "attempt" for line in earlier) + 1
-        self._append([_attempt_line(self.attempt, stream)])
+        attempt = _attempt_line(self.attempt, stream)
+        self._known = set(attempt["schedules"])
+        self._append([attempt])
 
     def add(self, plan: BatchPlan) -> None:
         """Book one batch; a change of phase is written at once."""
         if plan.phase.hash != self._schedule:
             self.flush()
             self._schedule = plan.phase.hash
+            if self._schedule not in self._known:
+                self._known.add(self._schedule)
+                self._append([_schedule_line(self.attempt, plan)])
         for source_id, rows in plan.taken.items():
             for entry in _entries(self._sources.by_id[source_id], rows, plan, self.attempt):
                 self._add_entry(source_id, entry)
@@ -131,6 +137,7 @@ def _missing_keys(line: dict[str, Any]) -> list[str]:
 _KEYS = {
     "attempt": ("attempt", "tokens", "seed", "block_length", "window_blocks", "schedules", "sources"),
     "data": tuple(entry.name for entry in fields(Entry)),
+    "schedule": ("attempt", "tokens", "schedule", "described"),
 }
 """What a line of each kind has to have."""
 
@@ -143,8 +150,8 @@ def surviving(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     kept: list[dict[str, Any]] = []
     for line in lines:
-        if line["kind"] == "data":
-            kept.append(line)
+        if line["kind"] != "attempt":
+            kept += [line] if line["kind"] == "data" else []
             continue
         start = line["tokens"]
         kept = [entry for entry in kept if entry["clock"][0] < start]
@@ -169,6 +176,16 @@ def _attempt_line(attempt: int, stream: TokenStream) -> dict[str, Any]:
         "window_blocks": stream.window_blocks,
         "schedules": phases,
         "sources": described,
+    }
+
+
+def _schedule_line(attempt: int, plan: BatchPlan) -> dict[str, Any]:
+    return {
+        "kind": "schedule",
+        "attempt": attempt,
+        "tokens": plan.start,
+        "schedule": plan.phase.hash,
+        "described": plan.phase.describe(),
     }
 
 

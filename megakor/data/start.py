@@ -58,7 +58,7 @@ def start_stream(
     begun = mixtures_begun(config, state, matched)
     schedule = Schedule.compile(config, Known(epoch_sizes(matched), ratios, begun))
     stream, difference = resume(state, sources, schedule, config.data.window_blocks)
-    check_plan(schedule, stream.sources, stream.cursors, stream.tokens_consumed)
+    check_plan(stream.schedule, stream.sources, stream.cursors, stream.tokens_consumed)
     return stream, difference
 
 

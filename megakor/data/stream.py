@@ -18,6 +18,7 @@ from megakor.data.order import Cursor, Row, beginning, next_row, rows_left
 from megakor.data.permutation import ORDER_VERSION, Permutation, derive_key
 from megakor.data.source import Source
 from megakor.data.sources import Sources
+from megakor.data.steering import Steering
 from megakor.errors import ConfigError
 
 STATE_VERSION = 1
@@ -81,7 +82,7 @@ class TokenStream:
         self.sources = sources
         self._means = {source.id: source.mean_row for source in sources if source.row_tokens}
         self._ending = {source.id: source for source in sources if source.exhausted != "redistribute"}
-        self.schedule = schedule
+        self.steering = Steering(schedule, sources)
         self.window_blocks = window_blocks
         self.tokens_consumed = 0
         self.history = History()
@@ -89,6 +90,17 @@ class TokenStream:
         self.cursors = {source.id: beginning(source) for source in sources}
         self.counters = {source.id: Counters() for source in sources}
         self.dropped_sources: dict[str, dict[str, Any]] = {}
+
+    @property
+    def schedule(self) -> Schedule:
+        """The one in force: what controllers have changed included."""
+        return self.steering.schedule
+
+    @property
+    def controllers(self) -> dict[str, str]:
+        """Settings of those of the next batch, for people."""
+        controllers = self.schedule.phase_at(self.tokens_consumed).controllers
+        return controllers.words() if controllers is not None else {}
 
     def next_batch(self, skip: bool = False) -> BatchPlan:
         """Plan the next global batch and move past it.
@@ -139,6 +151,8 @@ class TokenStream:
             "total_tokens": self.schedule.total_tokens,
             "global_batch_tokens": self.schedule.full_batch_at(self.tokens_consumed),
             "history": self.history.to_json(),
+            "steering": self.steering.state_dict(),
+            "controllers": self.controllers,
             "sources": {source_id: {**kept, **self._carry_state(source_id)} for source_id, kept in sources.items()},
         }
 
@@ -149,6 +163,7 @@ class TokenStream:
         """
         self.tokens_consumed = state["tokens"]
         self.history = History.from_json(state["history"])
+        self.steering.load_state_dict(state.get("steering"))
         self.dropped_sources = {}
         self.mixture = Mixture()
         for source_id, kept in state["sources"].items():

@@ -58,7 +58,7 @@ def _tokens_of(config: Config, language: str, directory: Path) -> float:
     """Tokens of sources in this language that the phases intend."""
     total = 0.0
     for steps in steps_of(config):
-        if steps.phase.unknown:
+        if steps.phase.unknown or steps.phase.controllers is not None:
             raise DataError(f"{directory}: the mixture of phase '{steps.phase.name}' is not in its config.yaml.")
         shares = steps.shares().items()
         share = math.fsum(share for name, share in shares if config.data.sources[name].language == language)

@@ -49,7 +49,7 @@ def _with_ratio(phase: dict[str, Any], config: Config, index: int, ratio: float)
             f"data.phases.{index}.replay: {named} would be counted wrongly: replayed sources need the tag {GENERAL}, "
             f"the others the tag {DOMAIN}. Tag them, or replace replay by weights."
         )
-    kept = {key: value for key, value in phase["replay"].items() if key in ("source", "tag")}
+    kept = {key: value for key, value in phase["replay"].items() if key in ("source", "tag", "controller")}
     phase["replay"] = {**kept, "ratio": _rounded(1 - ratio)}
     return phase
 

@@ -115,7 +115,7 @@ def _read_run(directory: Path, config: Config, roles: Roles) -> SweepRun:
 def _ratio(config: Config, span: PhaseSpan, directory: Path) -> float:
     """Domain tokens among domain and general tokens, by the tags of the sources that are trained on."""
     place = f"{directory / 'config.yaml'}, phase '{span.name}'"
-    if span.unknown or span.ramp is not None:
+    if span.unknown or span.ramp is not None or span.controllers is not None:
         raise DataError(f"{place}: a run of a sweep has one constant mixture, written as weights or as replay.ratio.")
     shares = {
         tag: math.fsum(share for name, share in span.weights.items() if tag in config.data.sources[name].tags)

@@ -50,7 +50,7 @@ class ConsoleOutput:
                 self._print(words)
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
-        words = [f"{key} {value}" for key, value in fields.items()]
+        words = [f"{key} {value}" for key, value in fields.items() if not isinstance(value, Mapping)]
         self._print(" | ".join([name.replace("_", " "), *words]))
 
     def close(self) -> None:

@@ -41,6 +41,11 @@ class Evaluator:
         self._engine = engine
         self._sets = [_prepare(found, config, engine, tokenizer) for found in validation_sets(config, tokenizer.sha256)]
 
+    @property
+    def names(self) -> list[str]:
+        """Of all sets."""
+        return [prepared.name for prepared in self._sets]
+
     def evaluate(self, step: int, tokens: int, pulse: Pulse = lambda: None) -> list[ValidationRecord]:
         """One record per set, the same on every rank. Collective."""
         records = []

@@ -19,13 +19,15 @@ from megakor.resilience.progress import EVALUATION, STEP
 from megakor.train.engine import StepResult
 from megakor.train.micro_batch import micro_batches
 from megakor.train.run import Run
+from megakor.train.steering import steer
 
 
 def fit(run: Run) -> None:
     """Train until the budget is spent or the data is. Raises Stopped, where a step has ended."""
     run.progress.mark(run.stream.tokens_consumed)
     begun = run.measuring.period.start == run.grid.period_at(run.stream.tokens_consumed)
-    if run.evaluation_due or not begun:
+    awaited = run.stream.steering.awaits(run.stream.tokens_consumed, run.grid)
+    if run.evaluation_due or awaited or not begun:
         evaluate(run)
     while run.stream.tokens_consumed < run.schedule.total_tokens:
         before = run.stream.tokens_consumed
@@ -142,7 +144,8 @@ def evaluate(run: Run) -> None:
     tokens, before = run.stream.tokens_consumed, run.measuring.period
     run.evaluation_due = True  # a run that is stopped in the middle does it again
     with run.progress.during(EVALUATION):
-        run.measuring.measure(run.step, tokens, run.grid.period_at(tokens), run.pulse)
+        losses = run.measuring.measure(run.step, tokens, run.grid.period_at(tokens), run.pulse)
+        steer(run.stream, run.grid, run.reporter, losses)
     run.evaluation_due, run.evaluated = False, tokens
     if run.config.report.weight_distance and run.measuring.period != before and tokens > 0:
         run.checkpoints.pin(tokens)  # a resume reads the first weights of the period from it

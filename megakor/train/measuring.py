@@ -10,6 +10,7 @@ from megakor.config.schema import Config
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.report.gap_series import GapTracker, groups_of
 from megakor.report.measures import Measure
+from megakor.report.records import ValidationRecord
 from megakor.report.reporter import Reporter
 from megakor.train.engine import Engine, Pulse
 from megakor.train.evaluation import Evaluator
@@ -45,8 +46,13 @@ class Measuring:
         self._gaps = GapTracker(groups_of(config))
         self.period = Period()
 
-    def measure(self, step: int, tokens: int, period: int, pulse: Pulse = lambda: None) -> None:
-        """One evaluation, with the weights as they are. Collective.
+    @property
+    def sets(self) -> list[str]:
+        """Names of the validation sets."""
+        return self._evaluator.names
+
+    def measure(self, step: int, tokens: int, period: int, pulse: Pulse = lambda: None) -> list[ValidationRecord]:
+        """One evaluation, with the weights as they are; returns the losses. Collective.
 
         Args:
             period: where the period begins that this evaluation belongs to (`EvaluationGrid.period_at`). The first
@@ -67,6 +73,7 @@ class Measuring:
             self._begin(period, tokens)
             self._gaps.add(tokens, losses, probes)
         self._reporter.measures([*further, *gaps])
+        return losses
 
     def conclude(self, tokens: int) -> None:
         """Tell the stability gaps of the run, which ends here."""

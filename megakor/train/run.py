@@ -38,6 +38,7 @@ from megakor.train.learning_rate import LearningRate
 from megakor.train.measuring import Measuring
 from megakor.train.rollback import leave_abandoned_future, tell_rollbacks
 from megakor.train.state import restore_state, sharded_state
+from megakor.train.steering import check_validation_text
 from megakor.train.weight_distance import WeightDistance
 
 
@@ -159,6 +160,7 @@ def open_run(config: Config, device: Device, topology: Topology, watch: Watch) -
         if base is not None and saved is None:
             reporter.event("base", tokens=0, what=base.what, checkpoint=base.path, saved_at=base.saved_at)
         measuring = Measuring(config, engine, tokenizer, reporter, distance)
+        check_validation_text(stream.schedule, measuring.sets)
         if saved is not None and "measuring" in saved:
             measuring.load_state_dict(saved["measuring"])
     except BaseException:
@@ -168,7 +170,7 @@ def open_run(config: Config, device: Device, topology: Topology, watch: Watch) -
         config=config,
         engine=engine,
         schedule=stream.schedule,
-        grid=EvaluationGrid.compile(config, stream.schedule.phases),
+        grid=EvaluationGrid.compile(config, phases_of(config)),
         learning_rate=rate,
         stream=stream,
         measuring=measuring,

@@ -19,6 +19,7 @@ from megakor.train.learning_rate import DECAY_SHAPES, SCHEDULES
 
 FIRST = "{tokens: 1M, weights: {korean: 1}}"
 RESAMPLED = "data.sources.korean.subset={tokens: 10K, resample: true}"
+STEERED = "data.phases.0={weights: {korean: 1}, replay: {source: english, ratio: 0.2, controller: {every: 2M}}}"
 TWO_NODES = ["cluster.nodes=2", "cluster.devices_per_node=4"]
 
 
@@ -50,6 +51,7 @@ def test_a_wrong_config_is_an_error_that_names_the_key_and_the_way_out(
         (1, ["evaluation.every=2M"], "evaluation.every", "never reached"),
         (1, ["data.sources.korean.epochs=1", RESAMPLED], "data.sources.korean.subset.resample", "no effect"),
         (1, ["evaluation.early=[2M]"], "evaluation.early.0", "never reached"),
+        (1, [STEERED], "data.phases.0.replay.controller.every", "never decides"),
         (1, ["data.phases.0.evaluation={early: [1M]}"], "data.phases.0.evaluation.early.0", "never reached"),
         (1, [f"data.phases=[{FIRST}, {{name: b, weights: {{korean: 1}}}}]"], "data.phases.1", "never reached"),
         (8, [*TWO_NODES, "parallel.tensor=8", "model.attention_heads=8"], "parallel.tensor", "slow over the network"),

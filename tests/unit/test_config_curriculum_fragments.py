@@ -21,7 +21,8 @@ data: {{tokenizer: nowhere, sources: {{domain: {{language: ko}}, {trained}}}}}
 evaluation: {{sources: {{{measured}}}}}
 """
 GENERAL = "general: {language: en}"
-WITH_REPLAY = ("pretraining_mixture", "stability_gap")
+WITH_REPLAY = ("pretraining_mixture", "stability_gap", "replay_controller")
+WITHOUT_DOMAIN = ("measured", "topic_mixture")
 
 
 def config_with(directory: Path, name: str) -> Config:
@@ -29,7 +30,7 @@ def config_with(directory: Path, name: str) -> Config:
     trained, measured = (GENERAL, "") if name in WITH_REPLAY else ("", GENERAL)
     path = directory / "run.yaml"
     path.write_text(RUN.format(name=name, trained=trained, measured=measured))
-    overrides = ["data.sources.domain.path=d", "evaluation.sources.general.path=g"] if name == "measured" else []
+    overrides = ["data.sources.domain.path=d", "evaluation.sources.general.path=g"] if name in WITHOUT_DOMAIN else []
     loaded = load(path, overrides)
     assert not loaded.problems
     return loaded.config
