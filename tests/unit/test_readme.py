@@ -12,7 +12,7 @@ from megakor.cli import main
 
 ROOT = Path(__file__).parents[2]
 ENGLISH, KOREAN = ROOT / "README.md", ROOT / "README.ko.md"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def code_blocks(page: Path) -> list[str]:
