@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from megakor import __version__
+from megakor.checkpoint.verbs import VERBS as CHECKPOINT_VERBS
+from megakor.checkpoint.verbs import listed as listed_checkpoint_verbs
+from megakor.checkpoint.verbs import run as run_checkpoint_verb
 from megakor.config.quantities import parse_tokens
 from megakor.corpus.verbs import VERBS as CORPUS_VERBS
 from megakor.corpus.verbs import listed as listed_corpus_verbs
@@ -104,6 +107,17 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("corpus_verb", nargs="?", metavar="VERB", choices=list(CORPUS_VERBS), help="one of those below")
     verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor corpus VERB --help lists them")
     verb.set_defaults(verb=_corpus, explain=verb.print_help)
+
+    verb = verbs.add_parser(
+        "checkpoint",
+        help="list, verify and prune the checkpoints of a run",
+        description="Look after the checkpoints of a run.",
+        epilog=f"verbs:\n{listed_checkpoint_verbs()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("checkpoint_verb", metavar="VERB", choices=list(CHECKPOINT_VERBS), help="one of those below")
+    verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor checkpoint VERB --help lists them")
+    verb.set_defaults(verb=_checkpoint)
 
     verb = verbs.add_parser("cmr", help="the critical mixture ratio: how much domain text continued training bears")
     verb.add_argument("law_verb", metavar="VERB", choices=list(CMR_VERBS), help=_listed(CMR_VERBS))
@@ -223,6 +237,10 @@ def _corpus(options: argparse.Namespace) -> int:
         options.explain(sys.stderr)
         return ExitCode.USAGE
     return run_corpus_verb(options.corpus_verb, options.arguments)
+
+
+def _checkpoint(options: argparse.Namespace) -> int:
+    return run_checkpoint_verb(options.checkpoint_verb, options.arguments)
 
 
 def _listed(verbs: dict[str, tuple[str, str]]) -> str:

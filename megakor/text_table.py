@@ -1,4 +1,4 @@
-"""Tables in plain text."""
+"""Text for a terminal: tables, and lines that hold what strangers wrote."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def harmless(line: str) -> str:
+    """A line with its control characters spelt out: names in a file from elsewhere may hold commands to a terminal."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)

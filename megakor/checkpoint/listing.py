@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,13 @@ from megakor.storage import hash_file
 
 Verify = Literal["hashes", "sizes"]
 STATE = "state.json"
+SET_ASIDE = "manifest.set-aside.json"
+"""The manifest of a checkpoint that no longer counts: it was damaged, or the run has left that future."""
 _NAME = re.compile(r"tokens-(\d{12,})")
+_FILE = re.compile(
+    r"__\d+_\d+\.distcp|\.metadata|metadata\.json|common\.pt|state\.json|manifest(\.set-aside)?\.json|"
+    r"\.manifest\.json\..+\.tmp"
+)
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,28 @@ def our_directories(directory: Path) -> list[Path]:
     return [path for _, path in sorted(found) if path.is_dir() and not path.is_symlink()]
 
 
+def is_checkpoint_file(path: Path) -> bool:
+    """Whether a checkpoint is made of files of this name. Anything else in its directory is somebody's own."""
+    return _FILE.fullmatch(path.name) is not None and (path.is_symlink() or not path.is_dir())
+
+
 def checkpoint_directories(directory: Path) -> list[Path]:
     """Directories that have a manifest, readable or not, oldest first."""
     return [path for path in our_directories(directory) if (path / MANIFEST).is_file()]
+
+
+def unfinished_directories(directory: Path) -> list[Path]:
+    """Directories of ours that a kill in the middle of a save or of a deletion has left, oldest first."""
+    manifests = (MANIFEST, SET_ASIDE)
+    return [path for path in our_directories(directory) if not any((path / name).exists() for name in manifests)]
+
+
+def foreign_paths(directory: Path) -> list[Path]:
+    """What lies between checkpoints and has not the name of one, or is a link. It is never read or deleted."""
+    if not directory.is_dir():
+        return []
+    ours = set(our_directories(directory))
+    return sorted(path for path in directory.iterdir() if path not in ours)
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -130,7 +156,10 @@ def foreign_files(checkpoint: Checkpoint) -> list[str]:
 
 def _compare(path: Path, file: FileRecord, how: Verify) -> str | None:
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return f"{path}: is no file, but a directory, a pipe or a device."
+        size = status.st_size
         if size != file.bytes:
             return f"{path}: {size:,} bytes, the manifest says {file.bytes:,}."
         if how == "hashes" and hash_file(path) != file.sha256:

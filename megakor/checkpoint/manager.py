@@ -17,7 +17,7 @@ import megakor
 from megakor.checkpoint.listing import Checkpoint, Verify, checkpoint_name
 from megakor.checkpoint.load import load_state
 from megakor.checkpoint.manifest import Manifest, check_model
-from megakor.checkpoint.newest import Choice, find_at, find_newest
+from megakor.checkpoint.newest import Choice, find_at, find_newest, log_passed_over
 from megakor.checkpoint.plan import ShardedState, plan_save
 from megakor.checkpoint.publish import abandon, complete, prepare, tidy
 from megakor.checkpoint.ranks import Ranks
@@ -61,6 +61,7 @@ class CheckpointManager:
         process_group: a CPU (gloo) group of all ranks; by default one is made.
         replicas: this rank's data-parallel group, over which equal shards are written in turn; None: no sharing.
         on_saved: called on every rank with each checkpoint as soon as it is whole.
+        on_passed_over: called on the first rank with what a resume does not use, and why.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class CheckpointManager:
         process_group: dist.ProcessGroup | None = None,
         replicas: dist.ProcessGroup | None = None,
         on_saved: Callable[[Checkpoint], None] = lambda checkpoint: None,
+        on_passed_over: Callable[[Path, tuple[str, ...]], None] = log_passed_over,
     ) -> None:
         self.directory = directory
         self.policy = policy
@@ -81,6 +83,7 @@ class CheckpointManager:
         self._ranks = Ranks(process_group)
         self._replicas = replicas
         self._on_saved = on_saved
+        self._on_passed_over = on_passed_over
         self._pending: _Pending | None = None
         self._validated = False
         self._whole: set[int] = set()
@@ -118,6 +121,7 @@ class CheckpointManager:
         plan = plan_save(state, self._ranks, replicas=self._replicas, validate=not self._validated)
         self._validated = True
         self._ranks.first(f"Preparing {path}", lambda: prepare(path))
+        self._damaged.discard(path)  # what is written there now is another one
         items = stage(plan.items, copy=self.policy.asynchronous)
         rank, common = self._ranks.rank, plan.common if self._ranks.is_first else None
         manifest = self._manifest(step, tokens, final)
@@ -157,7 +161,9 @@ class CheckpointManager:
         def accept(name: str, manifest: Manifest) -> None:
             check_model(name, manifest.model, self._model)
 
-        choice = find_newest(self.directory, self._ranks, verify=self.policy.verify, accept=accept)
+        choice = find_newest(
+            self.directory, self._ranks, verify=self.policy.verify, accept=accept, tell=self._on_passed_over
+        )
         if choice is not None:
             self._whole.add(choice.checkpoint.tokens)
             self._damaged.update(choice.skipped)

@@ -22,6 +22,10 @@ FORMAT = "megakor-checkpoint-1"
 MANIFEST = "manifest.json"
 
 
+_KINDS = {"step": int, "tokens": int, "final": bool, "model": dict, "layout": dict, "versions": dict, "saved_at": str}
+"""What is inside the fields of a manifest. A checksum keeps accidents out, not what somebody wrote on purpose."""
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What `manifest.json` says."""
@@ -63,7 +67,7 @@ def read_manifest(directory: Path) -> Manifest:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise StorageError(f"{directory}: there is no {MANIFEST}, so this is not a whole checkpoint.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StorageError(f"{path}: cannot be read as JSON ({error}).") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise StorageError(f"{path}: its format is not {FORMAT}; it was written by another version or another program.")
@@ -74,9 +78,14 @@ def read_manifest(directory: Path) -> Manifest:
     del content["format"]
     try:
         files = tuple(_record(file) for file in content.pop("files"))
-        return Manifest(files=files, **content)
+        manifest = Manifest(files=files, **content)
     except (TypeError, KeyError) as error:
         raise StorageError(f"{path}: a field is missing or unknown ({error}).") from error
+    if wrong := [name for name, kind in _KINDS.items() if type(getattr(manifest, name)) is not kind]:
+        raise StorageError(f"{path}: {', '.join(wrong)}: not what such a field holds.")
+    if len({file.name for file in files}) < len(files):
+        raise StorageError(f"{path}: names a file twice.")
+    return manifest
 
 
 def check_model(name: str, saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -101,6 +110,8 @@ def check_model(name: str, saved: Mapping[str, Any], wanted: Mapping[str, Any]) 
 
 def _record(file: Mapping[str, Any]) -> FileRecord:
     record = FileRecord(**file)
+    if (type(record.name), type(record.bytes), type(record.sha256)) != (str, int, str):
+        raise TypeError(f"a file described as {file}")
     if record.name in ("", "..") or Path(record.name).name != record.name:
         raise StorageError(
             f"{MANIFEST}: {record.name!r} is not a plain file name; a checkpoint's files lie beside its manifest."

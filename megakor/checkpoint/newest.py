@@ -16,9 +16,12 @@ from megakor.checkpoint.listing import (
     checkpoint_name,
     compare_files,
     foreign_files,
+    foreign_paths,
     open_checkpoint,
+    tokens_of,
+    unfinished_directories,
 )
-from megakor.checkpoint.manifest import Manifest
+from megakor.checkpoint.manifest import MANIFEST, Manifest
 from megakor.checkpoint.ranks import Ranks
 from megakor.errors import StorageError
 
@@ -33,18 +36,26 @@ class Choice:
     skipped: dict[Path, tuple[str, ...]]
 
 
+def log_passed_over(path: Path, why: tuple[str, ...]) -> None:
+    """Say what a resume does not use."""
+    log.warning("%s is passed over:\n  %s", path.name, "\n  ".join(why))
+
+
 def find_newest(
     directory: Path,
     ranks: Ranks,
     *,
     verify: Verify,
     accept: Callable[[str, Manifest], None] = lambda name, manifest: None,
+    tell: Callable[[Path, tuple[str, ...]], None] = log_passed_over,
 ) -> Choice | None:
     """The newest checkpoint whose files agree with its manifest; None where there is none. Collective.
 
     Args:
         verify: compare sizes only, or read and hash every file (each once, shared out over the ranks).
         accept: raises when a checkpoint is whole but not of this run; asked before its files are read.
+        tell: called on the first rank with everything newer that is not used, and why. Where there is no checkpoint,
+            with everything else that lies there: somebody may have taken it for one.
 
     Raises:
         StorageError: there are checkpoints and all of them are damaged.
@@ -58,16 +69,18 @@ def find_newest(
             accept(opened.name, opened.manifest)
             damage = _damage(opened, ranks, verify)
             if not damage:
+                ranks.first(f"Looking into {directory}", partial(_tell_unfinished, directory, opened.tokens, tell))
                 return Choice(opened, skipped)
         skipped[path] = damage
         if ranks.is_first:
-            log.warning("Checkpoint %s is damaged and is passed over:\n  %s", path.name, "\n  ".join(damage))
+            tell(path, damage)
     if skipped:
         lines = "\n  ".join(sentence for damage in skipped.values() for sentence in damage)
         raise StorageError(
             f"{directory}: every checkpoint is damaged, so the run cannot resume:\n  {lines}\n"
             "Restore one from a copy, or start again with another run.dir."
         )
+    ranks.first(f"Looking into {directory}", partial(_tell_foreign, directory, tell))
     return None
 
 
@@ -89,6 +102,18 @@ def shares(files: tuple[FileRecord, ...], ranks: int) -> list[list[FileRecord]]:
         parts[least].append(file)
         loads[least] += file.bytes
     return parts
+
+
+def _tell_unfinished(directory: Path, tokens: int, tell: Callable[[Path, tuple[str, ...]], None]) -> None:
+    for path in unfinished_directories(directory):
+        if (tokens_of(path) or 0) > tokens:
+            tell(path, (f"{path}: was left unfinished; it has no {MANIFEST}.",))
+
+
+def _tell_foreign(directory: Path, tell: Callable[[Path, tuple[str, ...]], None]) -> None:
+    _tell_unfinished(directory, -1, tell)
+    for path in foreign_paths(directory):
+        tell(path, (f"{path}: is no checkpoint of MegaKor, and is left alone.",))
 
 
 def _open(path: Path) -> Checkpoint | str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
-import shutil
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch.distributed.checkpoint.metadata import Metadata
 from megakor.checkpoint.files import FileRecord, write_durably
 from megakor.checkpoint.listing import STATE, Checkpoint, checkpoint_directories, tokens_of
 from megakor.checkpoint.manifest import MANIFEST, Manifest, write_manifest
-from megakor.checkpoint.retention import apply_retention, delete_checkpoint, remove_strays, set_aside
+from megakor.checkpoint.retention import apply_retention, delete_checkpoint, discard, remove_strays, set_aside
 from megakor.checkpoint.table import TABLE, encode_table
 from megakor.checkpoint.writer import Written
 from megakor.storage import sync_directory
@@ -27,15 +28,19 @@ BACKEND = {"sharded_backend": "torch_dist", "sharded_backend_version": 1}
 
 
 def prepare(path: Path) -> None:
-    """Make an empty directory for a new checkpoint; the remains of interrupted ones are removed. Raises OSError."""
+    """Make a directory for a new checkpoint; the remains of interrupted ones are removed, and nothing else is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for stray in remove_strays(path.parent):
         log.info("%s was left unfinished and was removed.", stray)
-    if (path / MANIFEST).is_file():
+    if path.is_symlink():
+        raise FileExistsError(errno.EEXIST, f"{os.strerror(errno.EEXIST)}, and is a link", str(path))
+    if path.is_dir():
         delete_checkpoint(path)
-    elif path.exists():
-        shutil.rmtree(path)
-    path.mkdir()
+    path.mkdir(exist_ok=True)
 
 
 def complete(
@@ -57,7 +62,7 @@ def abandon(path: Path) -> None:
     """Give back the room of a checkpoint that could not be finished, as far as a sick disk allows."""
     with contextlib.suppress(OSError):
         (path / MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(path, ignore_errors=True)
+    discard(path)
 
 
 def tidy(newest: Path, keep: int, keep_every: int | None, damaged: Collection[Path], pinned: int | None = None) -> None:

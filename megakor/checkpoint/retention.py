@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from megakor.checkpoint.listing import checkpoint_directories, our_directories, tokens_of
+from megakor.checkpoint.listing import SET_ASIDE, checkpoint_directories, is_checkpoint_file, our_directories, tokens_of
 from megakor.checkpoint.manifest import MANIFEST
 from megakor.storage import sync_directory
-
-SET_ASIDE = "manifest.set-aside.json"
 
 
 def expired(tokens: Sequence[int], keep: int, keep_every: int | None, pinned: int | None = None) -> list[int]:
@@ -35,11 +33,33 @@ def apply_retention(directory: Path, keep: int, keep_every: int | None, pinned: 
     return gone
 
 
-def delete_checkpoint(path: Path) -> None:
-    """The manifest goes first: what is left of an interrupted deletion is no checkpoint. Raises OSError."""
+def delete_checkpoint(path: Path) -> list[str]:
+    """Delete the files of a checkpoint, and its directory if that is empty then.
+
+    The manifest goes first: what is left of an interrupted deletion is no checkpoint.
+
+    Returns:
+        Names of what stays: files that no checkpoint has, and what could not be deleted.
+
+    Raises:
+        OSError: the manifest cannot be deleted, so everything is as it was.
+    """
     (path / MANIFEST).unlink(missing_ok=True)
     sync_directory(path)
-    shutil.rmtree(path)
+    return discard(path)
+
+
+def discard(path: Path) -> list[str]:
+    """Delete what a checkpoint without a manifest is made of, as far as a sick disk allows; returns what stays."""
+    with suppress(OSError):
+        for file in path.iterdir():
+            if is_checkpoint_file(file):
+                with suppress(OSError):
+                    file.unlink()
+        path.rmdir()
+    with suppress(OSError):
+        return sorted(file.name for file in path.iterdir())
+    return []
 
 
 def set_aside(path: Path) -> None:
@@ -60,7 +80,7 @@ def remove_strays(directory: Path) -> list[Path]:
     strays = [path for path in our_directories(directory) if path not in whole and (tokens_of(path) or 0) < newest]
     for path in strays:
         # A stray that cannot be removed costs room, not correctness.
-        shutil.rmtree(path, ignore_errors=True)
+        discard(path)
     return [path for path in strays if not path.exists()]
 
 

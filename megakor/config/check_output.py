@@ -90,7 +90,8 @@ def _run_directory(text: str) -> list[Problem]:
         what = f"{existing} is a file, so there can be no directory {directory}."
         return [Problem(("run.dir",), what, "", "choose another run.dir, or move the file away.")]
     if not os.access(existing, os.W_OK | os.X_OK):
-        what = f"{existing} cannot be written to."
+        read_only = os.statvfs(existing).f_flag & os.ST_RDONLY
+        what = f"{existing} cannot be written to{': its file system is read-only' if read_only else ''}."
         return [
             Problem(
                 ("run.dir",),

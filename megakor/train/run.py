@@ -281,6 +281,7 @@ def _checkpoints(directory: Path, config: Config, topology: Topology, reporter: 
         layout={**asdict(config.parallel), "data": topology.data_size},
         replicas=groups.get_data_parallel_group(with_context_parallel=True),
         on_saved=lambda saved: reporter.event("checkpoint", tokens=saved.tokens, path=str(saved.path)),
+        on_passed_over=lambda path, why: reporter.event("checkpoint_passed_over", path=str(path), why=" ".join(why)),
     )
 
 

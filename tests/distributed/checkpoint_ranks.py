@@ -49,9 +49,9 @@ def sharded_state(rank: int = 0, size: int = 1, seed: int = 0) -> dict[str, Any]
 
 def manager(directory: Path, **options: Any) -> CheckpointManager:
     layout = options.pop("layout", {"tensor": 1, "pipeline": 1, "data": 1})
-    on_saved = options.pop("on_saved", lambda checkpoint: None)
+    told = {name: options.pop(name) for name in ("on_saved", "on_passed_over") if name in options}
     model = options.pop("model", MODEL)
-    return CheckpointManager(directory, Policy(**options), model=model, layout=layout, on_saved=on_saved)
+    return CheckpointManager(directory, Policy(**options), model=model, layout=layout, **told)
 
 
 @contextmanager

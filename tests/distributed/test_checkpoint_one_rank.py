@@ -187,6 +187,54 @@ def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path: Pat
     assert [checkpoint.tokens for checkpoint in list_checkpoints(tmp_path)] == [100, 300]
 
 
+def test_what_is_written_anew_in_the_place_of_a_damaged_one_counts_again(tmp_path: Path) -> None:
+    for tokens in (100, 200, 300):
+        save(tmp_path, tokens)
+    (tmp_path / "tokens-000000000200/__0_0.distcp").unlink()
+    (tmp_path / "tokens-000000000300/__0_0.distcp").unlink()
+    store = manager(tmp_path, keep=0)
+    choice = store.newest()
+    assert choice is not None
+    store.load(choice.checkpoint, sharded_state())
+    for tokens in (200, 300, 400):
+        store.save(tokens // 10, tokens, sharded_state(), {}, final=True)
+    assert [checkpoint.tokens for checkpoint in list_checkpoints(tmp_path)] == [100, 200, 300, 400]
+
+
+def test_what_was_left_unfinished_is_told_and_so_is_what_may_have_been_taken_for_a_checkpoint(tmp_path: Path) -> None:
+    told: dict[str, str] = {}
+    save(tmp_path, 100)
+    save(tmp_path, 200)
+    (tmp_path / "tokens-000000000200/manifest.json").unlink()
+    (tmp_path / "iter_0000005").mkdir()
+    store = manager(tmp_path, on_passed_over=lambda path, why: told.update({path.name: why[0]}))
+    assert store.newest() is not None
+    assert list(told) == ["tokens-000000000200"] and "was left unfinished" in told["tokens-000000000200"]
+    (tmp_path / "tokens-000000000100/manifest.json").unlink()
+    assert store.newest() is None
+    assert "is no checkpoint of MegaKor, and is left alone" in told["iter_0000005"]
+
+
+def test_somebodys_files_stay_when_a_checkpoint_goes_and_when_it_is_written_anew(tmp_path: Path) -> None:
+    store = manager(tmp_path, keep=1)
+    store.save(1, 100, sharded_state(seed=1), {}, final=True)
+    (tmp_path / "tokens-000000000100/notes.txt").write_text("mine")
+    store.save(2, 200, sharded_state(seed=2), {}, final=True)
+    assert [path.name for path in (tmp_path / "tokens-000000000100").iterdir()] == ["notes.txt"]
+    manager(tmp_path, keep=0).save(1, 100, sharded_state(seed=3), {}, final=True)
+    assert_is_state(load(tmp_path), seed=3)
+    assert (tmp_path / "tokens-000000000100/notes.txt").read_text() == "mine"
+
+
+def test_a_link_in_the_place_of_a_checkpoint_is_not_written_through(tmp_path: Path) -> None:
+    elsewhere = save(tmp_path / "elsewhere").path
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / elsewhere.name).symlink_to(elsewhere)
+    with pytest.raises(StorageError, match="is a link"):
+        manager(tmp_path / "run").save(1, 100, sharded_state(seed=5), {}, final=True)
+    assert_is_state(load(tmp_path / "elsewhere"))
+
+
 def test_when_every_checkpoint_is_damaged_the_run_does_not_start_over(tmp_path: Path) -> None:
     save(tmp_path, 100)
     (tmp_path / "tokens-000000000100/state.json").unlink()

@@ -173,7 +173,7 @@ def kill_before_the_manifest_has_its_name(directory: Path) -> None:
 
 
 def kill_while_deleting(directory: Path) -> None:
-    retention_module.shutil.rmtree = lambda path, **named: die() if "100" in str(path) else None
+    retention_module.discard = lambda path: die() if "100" in str(path) else []
 
 
 KILLS: dict[Callable[[Path], None], list[int]] = {

@@ -10,13 +10,14 @@ import re
 import shutil
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from real_runs import BATCH, World, checkpoint_path, train_lines
-from small_disk import enlarge, small_disk
+from small_disk import small_disk
 
 from megakor.checkpoint.listing import list_checkpoints
 from megakor.cli import main
@@ -230,7 +231,7 @@ def test_a_port_in_use_is_said(world: World) -> None:
 
 def test_a_full_disk_keeps_the_last_whole_checkpoint(world: World) -> None:
     run = world.run_dir("full")
-    with small_disk(run, "1500k"):
+    with small_disk(run, "3500k"):
         ended = world.megakor("pretrain", "run.yaml", "run.dir=runs/full")
         assert ended.code == ExitCode.STORAGE
         assert re.search("No space left on device|the disk is full", only_error(ended.err))
@@ -238,6 +239,11 @@ def test_a_full_disk_keeps_the_last_whole_checkpoint(world: World) -> None:
         assert whole
         assert len(list(run.glob("checkpoints/*/manifest.json"))) == len(whole)
 
-        enlarge(run, "50m")
-        world.pretrain("full")
+        with open(run / "filler", "wb", buffering=0) as filler, suppress(OSError):
+            while filler.write(bytes(4096)):  # to the last byte
+                pass
+        assert main(["checkpoint", "prune", str(run), "--keep", "1", "--yes"]) == ExitCode.DONE
+        assert list_checkpoints(run / "checkpoints") == whole[-1:]
+        (run / "filler").unlink()
+        world.pretrain("full", "checkpoint.keep=1")
         assert len(world.losses("full")) == 12
