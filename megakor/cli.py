@@ -129,7 +129,14 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor cpt-law VERB --help lists them")
     verb.set_defaults(verb=_law, laws=CPT_LAW_VERBS)
 
-    verb = verbs.add_parser("doctor", help="what this machine has, and what is in the way of a run")
+    verb = verbs.add_parser(
+        "doctor",
+        help="what this machine or this cluster has, and what is in the way of a run",
+        description="Examine this machine or, under a launcher such as torchrun, all nodes at once, each rank against "
+        "the others. Exit code 71 where no run can work.",
+    )
+    verb.add_argument("config", nargs="?", help="YAML file of the run: its data, directory and size are looked at, too")
+    verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for example run.dir=/scratch/runs/a")
     verb.set_defaults(verb=_doctor)
     return parser
 
@@ -252,6 +259,17 @@ def _law(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from megakor.launch.doctor import examine
+    from megakor.launch.rendezvous import Rendezvous
+    from megakor.train.start import quiet_libraries
 
-    return examine()
+    rendezvous = Rendezvous.from_environment()
+    config = None
+    if options.config is not None:
+        from megakor.config.check import valid_config
+
+        ranks = rendezvous.world_size if rendezvous.world_size > 1 else None
+        config, _ = valid_config(options.config, options.overrides, world_size=ranks)
+    quiet_libraries()
+    from megakor.doctor.examination import examine
+
+    return examine(config, rendezvous)

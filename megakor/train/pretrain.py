@@ -11,6 +11,7 @@ from typing import TextIO
 import torch.distributed as dist
 
 from megakor.config.schema import Config
+from megakor.doctor.preflight import preflight
 from megakor.errors import ExitCode, LostError
 from megakor.launch.rendezvous import Rendezvous
 from megakor.lock import lock_directory
@@ -77,6 +78,7 @@ def _watched(
     shortest = min(hang.step_seconds, hang.evaluation_seconds, hang.checkpoint_seconds, hang.start_seconds)
     with Watchdog(progress, directory / "logs", topology.rank, topology.world_size, shortest) as watchdog:
         listener.before_force = watchdog.dump_stacks
+        preflight(config, group)
         while True:
             try:
                 return _train(config, device, topology, watch, watchdog)

@@ -19,6 +19,7 @@ BEFORE = {
     "model": {"config", "parallel"},
     "checkpoint": {"config"},
     "report": {"config", "corpus", "curriculum"},
+    "doctor": {"config", "launch", "parallel"},
     "laws": {"config", "corpus", "curriculum", "report", "checkpoint", "launch"},
 }
 """The rooms whose imports a room may use; `train`, `convert` and the command line may use all."""

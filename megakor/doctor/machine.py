@@ -1,4 +1,4 @@
-"""`megakor doctor`: what this machine has, and what is in the way of a run."""
+"""What one machine has by itself: libraries, devices, limits."""
 
 from __future__ import annotations
 
@@ -8,33 +8,24 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
 
 from megakor import __version__
-from megakor.errors import ExitCode, MegakorError
+from megakor.doctor.finding import Finding
+from megakor.errors import MegakorError
+from megakor.units import data_size
+
+FILES, PROCESSES = 4096, 4096
+"""Of one user: every rank opens its shards, and a socket to each of the others."""
+SHARED_MEMORY = 2**28
+"""Bytes."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report. `advice` is set where something is in the way."""
-
-    subject: str
-    state: str
-    advice: str = ""
-    fatal: bool = False
-
-
-def examine() -> int:
-    """Print the findings; the exit code is 71 if a run cannot work here."""
-    findings = [finding for check in CHECKS for finding in check()]
-    width = max(len(finding.subject) for finding in findings)
-    for finding in findings:
-        mark = "FAIL" if finding.fatal else "warn" if finding.advice else "ok"
-        print(f"{mark:<5}{finding.subject:<{width}}  {finding.state}")
-        if finding.advice:
-            print(f"{'':<5}{'':<{width}}  -> {finding.advice}")
-    return ExitCode.HARDWARE if any(finding.fatal for finding in findings) else ExitCode.DONE
+def machine() -> list[Finding]:
+    """What this machine has by itself, in the order of the report."""
+    return [finding for check in CHECKS for finding in check()]
 
 
 def _program() -> Iterator[Finding]:
@@ -96,13 +87,40 @@ def _process_group() -> Iterator[Finding]:
     yield Finding("loopback", "ranks on this machine can meet")
 
 
-def _storage() -> Iterator[Finding]:
-    free = shutil.disk_usage(Path.cwd()).free
-    advice = "less than 5 GiB: a checkpoint may not fit" if free < 5 * 2**30 else ""
-    yield Finding("disk", f"{free / 2**30:.0f} GiB free in the working directory", advice)
+def _limits() -> Iterator[Finding]:
+    """Slurm hands the limits of the shell that submitted on to the tasks, unless it is told otherwise."""
+    files, processes, locked = (_limit(kind) for kind in (RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_MEMLOCK))
+    low = [f"ulimit -n {FILES}"] if files < FILES else []
+    low += [f"ulimit -u {PROCESSES}"] if processes < PROCESSES else []
+    # RDMA registers buffers, which are locked then; gloo over TCP does not.
+    low += ["ulimit -l unlimited"] if locked < inf and _has_cuda() else []
+    state = f"open files {files:,}, processes {processes:,}, locked memory {locked:,}".replace("inf", "unlimited")
+    yield Finding("limits", state, f"raise them: {', '.join(low)}" if low else "")
+
+
+def _limit(kind: int) -> float:
+    soft, _ = getrlimit(kind)
+    return inf if soft == RLIM_INFINITY else soft
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _shared_memory() -> Iterator[Finding]:
     memory = Path("/dev/shm")
-    if memory.is_dir() and shutil.disk_usage(memory).total < 2**28:
-        yield Finding("/dev/shm", "small", "gloo uses shared memory; start the container with --shm-size=1g")
+    if not memory.is_dir():
+        yield Finding("/dev/shm", "not there", "gloo and NCCL use shared memory; mount a tmpfs there")
+        return
+    usage = shutil.disk_usage(memory)
+    advice = (
+        "gloo and NCCL use shared memory; start the container with --shm-size=1g" if usage.free < SHARED_MEMORY else ""
+    )
+    yield Finding(
+        "/dev/shm", f"{data_size(usage.total)}" + (f", {data_size(usage.free)} free" if advice else ""), advice
+    )
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -111,6 +129,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _devices,
     _apex,
     _process_group,
-    _storage,
+    _limits,
+    _shared_memory,
 )
 """In the order of the report."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from megakor.launch import doctor
+from megakor.doctor import machine
 
 
 @pytest.fixture
@@ -24,12 +24,12 @@ def apex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_web_toolkit_is_recognised_without_importing_it(apex: Path) -> None:
-    [finding] = doctor._apex()
+    [finding] = machine._apex()
     assert finding.fatal
     assert "pip uninstall apex" in finding.advice
 
 
 def test_a_package_with_optimizers_is_nvidias(apex: Path) -> None:
     (apex / "optimizers").mkdir()
-    [finding] = doctor._apex()
+    [finding] = machine._apex()
     assert (finding.state, finding.fatal) == ("NVIDIA's", False)
