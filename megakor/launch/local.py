@@ -55,8 +55,8 @@ def start_ranks(
     on_listening()
     try:
         processes.extend(_start(arguments, rank, ranks, port, logs, threads) for rank in range(ranks))
-        for number in asked:  # of a signal that came meanwhile the later ones have heard nothing
-            pass_on(number, None)
+        for heard in asked:  # of a signal that came meanwhile the later ones have heard nothing
+            pass_on(heard, None)
         codes = _wait(processes)
     finally:
         _end(processes)

@@ -52,8 +52,10 @@ def _inner_states(engine: object) -> list[dict[str, torch.Tensor]]:
     return list(inner.state.values())
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("layout", "precision"),
+    [("one", "fp32"), ("one", "bf16"), ("tp2", "fp32"), ("pp2", "fp32"), ("dp2 distributed optimizer", "bf16")],
+)
 def test_a_refused_batch_leaves_no_trace(layout: str, precision: str) -> None:
     size, parallel = LAYOUTS[layout]
     without = run_ranks(trained, size, parallel, precision, [0, 1, 2], None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from real_runs import BATCH, CONFIG, World
 
-from megakor.corpus.shard import Shard
+from megakor.corpus.shard import ShardReader
 from megakor.corpus.shard_writer import ShardWriter
 from megakor.corpus.tokenizer import Tokenizer
 
@@ -48,7 +48,7 @@ def poisoned(world: World) -> None:
     """`poison.yaml` in the world, a source that is read in the order of its file, and the weights of its start."""
     tokenizer = Tokenizer.load(world.directory / "tokenizer")
     poison = tokenizer.token_id("<think>")
-    english = Shard(world.directory / "shards" / "en")
+    english = ShardReader(world.directory / "shards" / "en")
     stream = np.resize(english.read(0, min(english.tokens, 2 * BATCH)), BATCHES * BATCH + 1).astype(np.uint16)
     stream[NAN_BATCH * BATCH + 100] = poison
     noise = np.random.default_rng(5).integers(20, 590, BATCH)
