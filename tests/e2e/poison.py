@@ -49,7 +49,7 @@ def poisoned(world: World) -> None:
     tokenizer = Tokenizer.load(world.directory / "tokenizer")
     poison = tokenizer.token_id("<think>")
     english = ShardReader(world.directory / "shards" / "en")
-    stream = np.resize(english.read(0, min(english.tokens, 2 * BATCH)), BATCHES * BATCH + 1).astype(np.uint16)
+    stream = np.resize(english.read(0, 300), BATCHES * BATCH + 1).astype(np.uint16)
     stream[NAN_BATCH * BATCH + 100] = poison
     noise = np.random.default_rng(5).integers(20, 590, BATCH)
     noise[noise == poison] = 20
@@ -62,6 +62,7 @@ def poisoned(world: World) -> None:
     config = config.replace("runs/run, seed: 7", "runs/run, seed: 7, base: poison/tokens-000000000000")
     further = "sources: {english: {path: shards/en.validation, language: en}}"
     config = config.replace("tokens: 512}", f"tokens: 512, {further}}}").replace("tokens: 12288", "tokens: 16384")
+    config = config.replace("peak: 3e-3", "peak: 1e-2")
     (world.directory / "poison.yaml").write_text(config)
     ended = subprocess.run(
         [sys.executable, "-c", _POISON, str(poison)], cwd=world.directory, capture_output=True, text=True

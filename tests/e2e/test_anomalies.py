@@ -25,7 +25,7 @@ Words = tuple[str, ...]
 
 
 def anomalies(policy: str) -> str:
-    return f"resilience.anomalies={{window: 8, least: 4, loss_score: 2, gradient_score: 1e9, {policy}}}"
+    return f"resilience.anomalies={{window: 4, least: 4, loss_score: 2.5, gradient_score: 1e9, {policy}}}"
 
 
 @pytest.fixture(scope="module")
