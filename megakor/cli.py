@@ -151,9 +151,11 @@ def _pretrain(options: argparse.Namespace) -> int:
 def _pretrain_listening(options: argparse.Namespace, listener: StopListener) -> int:
     from megakor.config.check import valid_config, world_size_of
     from megakor.config.problems import render
-    from megakor.launch.rendezvous import Rendezvous, under_launcher
+    from megakor.launch.placement import TORCHRUN, adopt_rank
+    from megakor.launch.rendezvous import Rendezvous
 
-    launched = under_launcher()
+    launcher = adopt_rank(os.environ)
+    launched = launcher is not None
     ranks = Rendezvous.from_environment().world_size if launched else options.nproc
     config, warnings = valid_config(
         options.config, options.overrides, world_size=ranks, check_data_files=options.check_data
@@ -176,6 +178,10 @@ def _pretrain_listening(options: argparse.Namespace, listener: StopListener) -> 
         )
     if not launched and ranks > 1:
         return _start_ranks(options, ranks, Path(config.run.dir), listener)
+    if launcher not in (None, TORCHRUN) and (rank := Rendezvous.from_environment().rank) > 0:
+        from megakor.launch.rank_log import write_to_rank_log
+
+        write_to_rank_log(Path(config.run.dir) / "logs", rank)
     from megakor.train.start import start
 
     return start(config, ranks, listener)

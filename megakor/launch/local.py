@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 from types import FrameType
 
 from megakor.errors import ExitCode
+from megakor.launch.placement import free_port
+from megakor.launch.rank_log import log_path
 from megakor.resilience.stop_request import REQUESTS
 from megakor.storage import make_directory
 
@@ -40,7 +41,7 @@ def start_ranks(
         StorageError: the logs cannot be written.
     """
     make_directory(logs)
-    port = _free_port()
+    port = free_port()
     processes: list[subprocess.Popen[bytes]] = []
     asked: list[signal.Signals] = []
 
@@ -78,7 +79,7 @@ def _start(
         "MASTER_PORT": str(port),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
     }
-    output = None if rank == 0 else open(logs / f"rank-{rank}.log", "ab")  # noqa: SIM115 - the child keeps it
+    output = None if rank == 0 else open(log_path(logs, rank), "ab")  # noqa: SIM115 - the child keeps it
     return subprocess.Popen(
         [sys.executable, "-m", "megakor", *arguments],
         env=environment,
@@ -132,7 +133,7 @@ def _report(codes: Sequence[int | None], logs: Path, asked: Sequence[signal.Sign
     """
     rank = first_to_fail(codes)
     code = codes[rank] or ExitCode.DONE
-    where = "" if rank == 0 else f" Its last words are in {logs / f'rank-{rank}.log'}."
+    where = "" if rank == 0 else f" Its last words are in {log_path(logs, rank)}."
     if -code in asked:
         print(f"stopped by {signal.Signals(-code).name} before the run had begun.{AGAIN}", file=sys.stderr)
         return REQUESTS[asked[0]].exit_code
@@ -163,9 +164,3 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 def _settle(processes: list[subprocess.Popen[bytes]], deadline: float) -> None:
     while time.monotonic() < deadline and any(process.poll() is None for process in processes):
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""How a process learns its rank: what torchrun, or `megakor pretrain` itself, put into the environment."""
+"""The rank of this process, as torchrun, `megakor pretrain` itself or `adopt_rank` put it into the environment."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ class Rendezvous:
             HardwareError: one of them is not a number.
         """
         return cls(_number("RANK", 0), _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0))
-
-
-def under_launcher() -> bool:
-    """Whether somebody has already told this process its rank."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def _number(name: str, default: int) -> int:

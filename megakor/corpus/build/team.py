@@ -16,6 +16,7 @@ from enum import Enum
 from typing import NoReturn, TypeVar
 
 from megakor.errors import ConfigError
+from megakor.launched import by_mpi, by_srun, join_mpi, number
 
 Item = TypeVar("Item")
 VARIABLE = "MEGAKOR_TEAM"
@@ -28,11 +29,6 @@ LAST_WORDS = 0.5
 WORD_EVERY = 60.0
 """Seconds between two lines that say what is waited for."""
 _THROTTLED = " Tasks of the array that cannot start beside this one (--array=...%N) will never do it."
-_MPI = (
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
-    ("PMI_RANK", "PMI_SIZE"),  # MPICH and Intel MPI
-    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH
-)
 
 
 class Kind(Enum):
@@ -67,7 +63,7 @@ class Team:
         if inner.rank >= inner.size:
             raise ConfigError(f"this is rank {inner.rank} ({inner.kind.value}), counted from 0, of only {inner.size}.")
         if inner.kind is Kind.MPI:
-            _join_mpi(inner.size)
+            join_mpi(inner.size)
         if environment.get(VARIABLE) != SLURM_ARRAY:
             return inner
         array_rank, array_size = _array(environment)
@@ -120,30 +116,24 @@ class Team:
 
 
 def _step(environment: Mapping[str, str]) -> Team | None:
-    """Members that srun itself started. In a batch script SLURM_PROCID is set too, but no size of a step."""
-    if "SLURM_STEP_NUM_TASKS" not in environment:
+    """Members that srun itself started."""
+    if (here := by_srun(environment)) is None:
         return None
-    rank, size = _number(environment, "SLURM_PROCID"), _number(environment, "SLURM_STEP_NUM_TASKS")
-    mpi = _mpi(environment)
-    # mpirun inside of a job starts its daemons as a step: then the ranks are MPI's.
-    if size == 1 or (mpi is not None and (mpi.rank, mpi.size) != (rank, size)):
-        return None
-    return Team(rank, size, Kind.SRUN, step=f"{environment['SLURM_JOB_ID']}.{environment['SLURM_STEP_ID']}")
+    step = f"{environment['SLURM_JOB_ID']}.{environment['SLURM_STEP_ID']}"
+    return Team(here.rank, here.size, Kind.SRUN, step=step)
 
 
 def _mpi(environment: Mapping[str, str]) -> Team | None:
-    for rank, size in _MPI:
-        if rank in environment and size in environment and _number(environment, size) > 1:
-            return Team(_number(environment, rank), _number(environment, size), Kind.MPI)
-    return None
+    here = by_mpi(environment)
+    return None if here is None else Team(here.rank, here.size, Kind.MPI)
 
 
 def _array(environment: Mapping[str, str]) -> tuple[int, int]:
     """Rank and size of this task in its array."""
     task, first, last, size = (
-        _number(environment, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX", "COUNT")
+        number(environment, f"SLURM_ARRAY_TASK_{name}") for name in ("ID", "MIN", "MAX", "COUNT")
     )
-    stride = _number(environment, "SLURM_ARRAY_TASK_STEP", 1)
+    stride = number(environment, "SLURM_ARRAY_TASK_STEP", 1)
     if not (stride and size):
         raise ConfigError("SLURM_ARRAY_TASK_STEP or SLURM_ARRAY_TASK_COUNT is 0; a launcher sets them to 1 or more.")
     if first + stride * (size - 1) != last or (task - first) % stride:
@@ -157,24 +147,3 @@ def _array(environment: Mapping[str, str]) -> tuple[int, int]:
             "one job. Start the script with sbatch, and unset what an older job left."
         )
     return (task - first) // stride, size
-
-
-def _join_mpi(size: int) -> None:
-    """Start MPI, which can end all ranks when one fails."""
-    try:
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:  # a RuntimeError when there is no library of MPI
-        raise ConfigError(f"mpirun needs mpi4py ({error}). Install it: pip install 'megakor[mpi]' mpich") from error
-    if MPI.COMM_WORLD.Get_size() != size:
-        raise ConfigError(
-            f"mpirun started {size} ranks, but mpi4py sees {MPI.COMM_WORLD.Get_size()}: it uses another MPI "
-            f"({MPI.Get_library_version().splitlines()[0].strip()}). Use the mpirun of that one, or build mpi4py for "
-            "this one: pip install --force-reinstall --no-binary mpi4py mpi4py"
-        )
-
-
-def _number(environment: Mapping[str, str], name: str, default: int | None = None) -> int:
-    text = environment.get(name, "" if default is None else str(default))
-    if not text.isdecimal():
-        raise ConfigError(f"the environment variable {name} is {text!r}; a launcher sets it to a number.")
-    return int(text)
