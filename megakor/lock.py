@@ -6,7 +6,9 @@ import errno
 import fcntl
 import os
 import platform
+import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +17,37 @@ from megakor.storage import make_directory, storage_errors
 
 NAME = "lock"
 _HOLDER = "process "
+_TEXT = re.compile(r"process (\d+) on ([^\s,]+)(?:, Slurm job (\d+)(?: of array (\d+))?)?")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a directory, or did when it was last in use."""
+
+    process: int
+    host: str
+    slurm_job: str = ""
+    slurm_array: str = ""
+
+    @classmethod
+    def here(cls) -> Holder:
+        """This process."""
+        job, array = os.environ.get("SLURM_JOB_ID", ""), os.environ.get("SLURM_ARRAY_JOB_ID", "")
+        return cls(os.getpid(), platform.node(), job, array if job else "")
+
+    @classmethod
+    def of(cls, directory: Path, name: str = NAME) -> Holder | None:
+        """The latest one; None where there was none, or its words cannot be read."""
+        try:
+            match = _TEXT.match((directory / name).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            return None
+        return None if match is None else cls(int(match[1]), match[2], match[3] or "", match[4] or "")
+
+    def __str__(self) -> str:
+        array = f" of array {self.slurm_array}" if self.slurm_array else ""
+        job = f", Slurm job {self.slurm_job}{array}" if self.slurm_job else ""
+        return f"{_HOLDER}{self.process} on {self.host}{job}"
 
 
 def lock_directory(directory: Path, advice: str, name: str = NAME) -> TextIO:
@@ -41,7 +74,7 @@ def lock_directory(directory: Path, advice: str, name: str = NAME) -> TextIO:
     # On a full disk the directory is held all the same; only by whom cannot be told. Whoever makes room has to hold it.
     with suppress(OSError):
         file.truncate(0)
-        file.write(f"{_HOLDER}{os.getpid()} on {platform.node()}\n")
+        file.write(f"{Holder.here()}\n")
         file.flush()
     return file
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from megakor.launch.local import STOP_SIGNALS
+from megakor.errors import ExitCode
+from megakor.launch.forwarding import run_forwarding
 from megakor.storage import make_directory, storage_errors
 
 LAST_LINES = 5
@@ -36,32 +35,16 @@ def run_command(command: Command) -> int:
 
     Raises:
         StorageError: the log cannot be written.
-        KeyboardInterrupt: this process was asked to stop; the run has been stopped, too.
+        KeyboardInterrupt: this process was asked to stop; the run has been stopped, too. Where it was asked to make
+            room for a while, it has saved, and its code says so.
     """
     make_directory(command.log.parent)
     with storage_errors(command.log):
         log = command.log.open("ab")
-    asked: list[int] = []
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
-    try:
-        with log:
-            words = [sys.executable, "-m", "megakor", *command.arguments]
-            processes.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT))
-            if asked:
-                processes[0].terminate()
-            code = processes[0].wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if asked:
+    words = [sys.executable, "-m", "megakor", *command.arguments]
+    with log:
+        code, asked = run_forwarding(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+    if asked and code != ExitCode.REQUEUE:
         raise KeyboardInterrupt
     return code if code >= 0 else 128 - code
 

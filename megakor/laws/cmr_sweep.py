@@ -15,7 +15,7 @@ from megakor.laws.cmr_fit import tokens
 from megakor.laws.sweep_plan import PlannedRun, SweepSettings, check_overrides, check_validation, names_of, plan_sweep
 from megakor.laws.sweep_runs import DOMAIN, GENERAL, Roles
 from megakor.laws.sweep_state import changes, check_unchanged, drop_checkpoints, is_finished, measured, state_text
-from megakor.lock import lock_directory
+from megakor.lock import NAME, lock_directory
 from megakor.storage import make_directory
 from megakor.text_table import aligned
 
@@ -44,11 +44,14 @@ def main(arguments: Sequence[str]) -> int:
     runs = plan_sweep(config, settings)
     for run in runs:
         check_unchanged(run)
+    part, parts = given.share
+    runs = runs[part::parts]
     print("\n".join(_planned(runs, settings)))
-    if given.dry_run:
+    if given.dry_run or not runs:
         return ExitCode.DONE
     check_validation(config, (*roles.general, *roles.domain))
-    with lock_directory(settings.output, "Wait for that sweep, or choose another --output."):
+    name = f"lock-{part}-of-{parts}" if parts > 1 else NAME
+    with lock_directory(settings.output, "Wait for that sweep, or choose another --output.", name):
         return run_sweep(runs, settings, run_command, keep=given.keep_checkpoints)
 
 
@@ -64,6 +67,9 @@ def run_sweep(runs: Sequence[PlannedRun], settings: SweepSettings, runner: Runne
             continue
         print(f"[{number}/{len(runs)}] {command.text}", flush=True)
         code = runner(command)
+        if code == ExitCode.REQUEUE:
+            print("  saved, to make room; the same command goes on", flush=True)
+            return code
         if code:
             failed[run.name] = code
             words = "\n  ".join(last_words(command.log))
@@ -143,6 +149,16 @@ def _seeds(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in words)
 
 
+def _share(text: str) -> tuple[int, int]:
+    """(the index, from 0; the number of parts)."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no share such as 0/6: counted from 0, below the number of shares"
+        )
+    return int(part), int(parts)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="megakor cmr sweep",
@@ -166,5 +182,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--evaluations", type=int, default=24, metavar="N", help="of a run, evenly spaced (default: %(default)s)")
     add("--output", type=Path, required=True, metavar="DIRECTORY", help="of the runs, their configs and logs")
     add("--keep-checkpoints", action="store_true", help="keep the last one of a finished run; a fit needs none")
+    add(
+        "--share",
+        type=_share,
+        default=(0, 1),
+        metavar="I/N",
+        help="every Nth run from the Ith (0...) on, beside others",
+    )
     add("--dry-run", action="store_true", help="print the plan and stop")
     return parser

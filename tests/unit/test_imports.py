@@ -13,7 +13,7 @@ BEFORE = {
     "corpus": {"config"},
     "curriculum": {"config"},
     "data": {"config", "corpus", "curriculum"},
-    "launch": {"config", "parallel", "resilience"},
+    "launch": {"config", "parallel", "checkpoint", "report", "resilience"},
     "parallel": {"config", "launch"},
     "resilience": {"config"},
     "model": {"config", "parallel"},
