@@ -18,6 +18,7 @@ from megakor.corpus.verbs import VERBS as CORPUS_VERBS
 from megakor.corpus.verbs import listed as listed_corpus_verbs
 from megakor.corpus.verbs import run as run_corpus_verb
 from megakor.errors import ConfigError, ExitCode, MegakorError, report
+from megakor.launch.verbs import add_verbs as add_launch_verbs
 from megakor.laws.verbs import CMR as CMR_VERBS
 from megakor.laws.verbs import CPT_LAW as CPT_LAW_VERBS
 from megakor.laws.verbs import run as run_law_verb
@@ -70,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--dry-run", action="store_true", help="print the resolved run and stop")
     verb.add_argument("--check-data", action="store_true", help="data that is not on this machine is an error")
     verb.set_defaults(verb=_pretrain)
+
+    add_launch_verbs(verbs)
 
     verb = verbs.add_parser("ledger", help="what a run has read, per source and per language")
     verb.add_argument("run", type=Path, help="run directory")
@@ -265,9 +268,11 @@ def _law(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
+    from megakor.launch.placement import adopt_rank
     from megakor.launch.rendezvous import Rendezvous
     from megakor.train.start import quiet_libraries
 
+    adopt_rank(os.environ)
     rendezvous = Rendezvous.from_environment()
     config = None
     if options.config is not None:

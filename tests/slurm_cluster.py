@@ -65,13 +65,19 @@ MessageTimeout=10
 CompleteWait=0
 ReturnToService=2
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 MailProg=/bin/true
 """
 _NODE = (
     "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cores} Boards=1 SocketsPerBoard=1 "
     "CoresPerSocket={cores} ThreadsPerCore=1 RealMemory=65536 State=UNKNOWN\n"
 )
-_PARTITION = "PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 State=UP OverSubscribe=NO\n"
+_PARTITIONS = """\
+PartitionName=test Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=10 State=UP OverSubscribe=NO GraceTime=30
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE DefaultTime=10 State=UP OverSubscribe=NO PriorityTier=2
+"""
+"""Jobs of `urgent` preempt those of `test`, which are requeued."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +187,15 @@ class SlurmCluster:
         else:
             self._daemon(node, "slurmd", "-D", "-N", node)
 
+    def restart_controller(self) -> None:
+        """Kill and start slurmctld; jobs go on meanwhile."""
+        self._kill("slurmctld")
+        self._daemon("slurmctld", "slurmctld", "-D")
+        wait_for(self._answers, "slurmctld", PATIENCE, self._logs)
+
+    def _answers(self) -> bool:
+        return subprocess.run(["scontrol", "ping"], capture_output=True, env=self.environment).returncode == 0
+
     def _start(self) -> None:
         (self.directory / "state").mkdir()
         key = self.directory / "munge.key"
@@ -213,13 +228,17 @@ class SlurmCluster:
                     _NODE.format(name=name, host=name if self.isolated else host, port=port, cores=self._cores)
                     for name, port in zip(self.nodes, ports, strict=True)
                 ),
-                _PARTITION,
+                _PARTITIONS,
             ]
         )
 
     def _all_idle(self) -> bool:
         ended = subprocess.run(
-            ["sinfo", "-h", "-N", "-o", "%T"], capture_output=True, text=True, env=self.environment, timeout=PATIENCE
+            ["sinfo", "-h", "-N", "-p", "test", "-o", "%T"],
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            timeout=PATIENCE,
         )
         return ended.stdout.split() == ["idle"] * len(self.nodes)
 

@@ -102,12 +102,12 @@ def test_ranks_of_mpirun_agree_on_a_meeting_point(tmp_path: Path) -> None:
     if not mpirun.exists():
         pytest.skip("no mpirun: pip install mpich, or megakor[test]")
     program = (
-        "import os\nfrom megakor.launch.placement import adopt_rank\nadopt_rank(os.environ)\n"
-        "print(*(os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE',"
-        " 'MASTER_ADDR', 'MASTER_PORT')), flush=True)"
+        "import os\nfrom pathlib import Path\nfrom megakor.launch.placement import adopt_rank\nadopt_rank(os.environ)\n"
+        "names = 'RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'\n"
+        f"Path({str(tmp_path)!r}, os.environ['RANK']).write_text(' '.join(os.environ[name] for name in names))"
     )
-    command = [str(mpirun), "-n", "2", sys.executable, "-c", program]
-    first, second = sorted(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
-    port = re.fullmatch(r"0 0 2 2 127\.0\.0\.1 (\d+)", first)
+    ended = subprocess.run([mpirun, "-n", "2", sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    port = re.fullmatch(r"0 0 2 2 127\.0\.0\.1 (\d+)", (tmp_path / "0").read_text())
     assert port
-    assert second == f"1 1 2 2 127.0.0.1 {port[1]}"
+    assert (tmp_path / "1").read_text() == f"1 1 2 2 127.0.0.1 {port[1]}"
