@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from megakor.corpus.build.assemble import assemble
 from megakor.corpus.build.gate import gate
-from megakor.corpus.build.job import Job, open_job
+from megakor.corpus.build.job import Job, has_leftovers, open_job, remove_leftovers
 from megakor.corpus.build.options import PreprocessOptions
 from megakor.corpus.build.plan import Plan, Task, make_plan
 from megakor.corpus.build.problems import ProblemCounts
@@ -91,10 +91,11 @@ def _holds_nothing(job: Job, plan: Plan, error: BaseException) -> bool:
 
 def _begin(plan: Plan, options: PreprocessOptions, team: Team, log: Log) -> tuple[Job, TextIO] | None:
     """The work directory and the lock of this member's share; None for a build that is finished."""
-    if finished(plan, options.overwrite) is not None:
+    if finished(plan, options.overwrite) is not None and not has_leftovers(plan.work):
         return None
     with gate(plan.work, team, log):
         if finished(plan, options.overwrite) is not None:
+            remove_leftovers(plan.work)
             return None
         job = open_job(plan, options.overwrite)
         return job, job.hold(team.rank, team.size)

@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         preprocess(options, _log, team)
     except MegakorError as error:
         code = report(error)
-        _say_what_is_kept(options)
+        if not isinstance(error, ConfigError):  # the same command would be refused again
+            _say_what_is_kept(options)
         if team.size > 1:
             team.abort(code)
         return code
@@ -186,5 +187,5 @@ def _options(given: argparse.Namespace) -> PreprocessOptions:
         on_error=given.on_error,
         max_errors=given.max_errors,
         overwrite=given.overwrite,
-        task_bytes=None if given.task_megabytes is None else int(given.task_megabytes * 1_000_000),
+        task_bytes=None if given.task_megabytes is None else round(given.task_megabytes * 1_000_000),
     )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
-from megakor.corpus.sample import write_sample_corpus
+from megakor.corpus.sample import LANGUAGES, write_sample_corpus
 from megakor.corpus.tokenizer_training import TokenizerOptions, train_tokenizer
 
 TOOL = Path(__file__).parents[2] / "tools" / "preprocess_data.py"
 FILES = (".bin", ".idx", ".parquet", ".json")
+REAL_TEXT = Path(__file__).parents[3] / "shared" / "corpus"
+"""Text that people wrote, LANGUAGE.jsonl.gz with `text` and `id`, where some lies beside the repository."""
+_MEGABYTES, _EVERY = 1.0, 5
 
 
 def words(directory: Path, prefix: Path, *options: str) -> list[str]:
@@ -27,12 +32,28 @@ def words(directory: Path, prefix: Path, *options: str) -> list[str]:
 
 def make_inputs(directory: Path) -> Path:
     """Text in two files, a tokenizer, and the shards of a build by one process that nobody disturbed."""
-    write_sample_corpus(directory / "text", 1.0, 7)
-    inputs = {language: [str(directory / "text" / f"{language}.jsonl")] for language in ("ko", "en")}
+    _write_text(directory / "text")
+    inputs = {language: [str(directory / "text" / f"{language}.jsonl")] for language in LANGUAGES}
     train_tokenizer(TokenizerOptions(inputs, directory / "tokenizer", 2000, max_megabytes=0.6), lambda _: None)
     done = subprocess.run(words(directory, directory / "calm" / "out"), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return directory
+
+
+def _write_text(directory: Path) -> None:
+    """1 MB of each language: one in five of the real documents, where there are any, else the sample corpus."""
+    if not REAL_TEXT.is_dir():
+        write_sample_corpus(directory, _MEGABYTES, 7)
+        return
+    directory.mkdir()
+    for language in LANGUAGES:
+        with (
+            gzip.open(REAL_TEXT / f"{language}.jsonl.gz") as lines,
+            (directory / f"{language}.jsonl").open("wb") as file,
+        ):
+            for line in islice(lines, 0, None, _EVERY):
+                if file.tell() < _MEGABYTES * 1e6:
+                    file.write(line)
 
 
 def content(prefix: Path) -> dict[str, bytes]:

@@ -60,8 +60,11 @@ def test_a_kill_while_the_work_directory_goes_leaves_the_finished_shard(
 
     killed("shutil.rmtree", lambda: build(source, tokenizer, prefix), monkeypatch, removed_in_part)
     assert len(shard_documents(prefix)) == 40
+    assert Path(f"{prefix}.work.removed").exists()
+    Path(f"{prefix}.work.lock").touch()  # as after kill -9
     build(source, tokenizer, prefix)
     assert len(shard_documents(prefix)) == 40
+    assert not list(tmp_path.glob("out.work*"))
     assert not verify_shard(prefix, VerifyOptions()).findings.damaged
 
 

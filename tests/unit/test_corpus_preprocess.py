@@ -56,7 +56,7 @@ def test_the_bytes_depend_neither_on_the_workers_nor_on_how_the_work_is_cut(
         "holdout_minimum_characters": 5,
     }
     build(source, tokenizer, tmp_path / "1" / "out", **options)
-    build(source, tokenizer, tmp_path / "2" / "out", workers=2, task_bytes=1000, **options)
+    build(source, tokenizer, tmp_path / "2" / "out", workers=4, task_bytes=1000, **options)
     monkeypatch.setattr("megakor.corpus.build.encode.RUN_BYTES", 300)
     monkeypatch.setattr("megakor.corpus.build.merge.BUCKET_BYTES", 700)
     build(source, tokenizer, tmp_path / "3" / "out", task_bytes=3000, **options)

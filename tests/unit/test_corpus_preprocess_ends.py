@@ -96,6 +96,22 @@ def test_what_is_done_is_kept_and_told_only_if_something_is(
     assert (tmp_path / "out" / "ko.work.lock").exists() == bool(done)
 
 
+@pytest.mark.parametrize("size", ["0.001003", "0.0009"])
+def test_work_in_tasks_of_another_size_is_refused_with_the_way_to_go_on(
+    tmp_path: Path, words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], size: str
+) -> None:
+    begun = [*words, "--task-megabytes", size]
+    with monkeypatch.context() as patch:
+        patch.setattr(preprocess_module, "work_through", die_after(1, LostError("a worker died.")))
+        assert preprocess_command.main(begun) == ExitCode.LOST
+    capsys.readouterr()
+    assert preprocess_command.main(words) == ExitCode.USAGE
+    said = capsys.readouterr().err
+    assert f"was {size} and is 0.001 (--task-megabytes {size} goes on from what is done)" in said
+    assert "the same command" not in said
+    assert preprocess_command.main([*words, "--task-megabytes", size]) == ExitCode.DONE
+
+
 def test_an_engine_that_is_not_installed_is_told_before_anything_is_made(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ _HELD = (errno.EAGAIN, errno.EACCES)
 @contextmanager
 def gate(work: Path, team: Team, log: Callable[[str], None]) -> Iterator[None]:
     """Wait until nobody else is inside the gate of this work directory. Raises StorageError."""
-    path = work.with_name(work.name + SUFFIX)
+    path = gate_file(work)
     held: list[TextIO] = []
 
     def is_mine() -> bool:
@@ -43,6 +43,11 @@ def gate(work: Path, team: Team, log: Callable[[str], None]) -> Iterator[None]:
         if not work.exists():
             remove(path)
         held[0].close()
+
+
+def gate_file(work: Path) -> Path:
+    """The file that is locked by who is inside; it goes with the work directory."""
+    return work.with_name(work.name + SUFFIX)
 
 
 def lock_at_once(file: TextIO) -> bool:

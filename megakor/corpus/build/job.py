@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from megakor.corpus.build.gate import lock_at_once
+from megakor.corpus.build.gate import gate_file, lock_at_once
 from megakor.corpus.build.plan import Plan, differences
 from megakor.errors import ConfigError, DataError, StorageError
 from megakor.lock import lock_directory
@@ -105,7 +105,7 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
     path = plan.work / RECORD
     if plan.work.is_symlink():
         raise ConfigError(f"{plan.work} is a link: a build moves its work directory and needs it beside the shard.")
-    shutil.rmtree(_removed(plan.work), ignore_errors=True)
+    remove_leftovers(plan.work)
     old = _read_record(path)
     if old is None:
         _refuse_foreign(plan.work)
@@ -122,6 +122,16 @@ def open_job(plan: Plan, overwrite: bool) -> Job:
         for left in plan.work.glob(".*.tmp"):  # of processes that were killed
             remove(left)
     return job
+
+
+def has_leftovers(work: Path) -> bool:
+    """Of a finished build: whether a process was killed while it took the work directory away, or is at it."""
+    return _removed(work).exists() or gate_file(work).exists()
+
+
+def remove_leftovers(work: Path) -> None:
+    """Call it inside the gate, which removes its own file."""
+    shutil.rmtree(_removed(work), ignore_errors=True)
 
 
 def _removed(directory: Path) -> Path:
@@ -181,7 +191,9 @@ def _other_tasks(old: dict[str, Any], plan: Plan) -> list[str]:
         return ["another version of megakor began it"]
     if old.get("task_bytes") == plan.task_bytes:
         return []
-    return [f"--task-megabytes was {old.get('task_bytes', 0) / 1e6:g} and is {plan.task_bytes / 1e6:g}"]
+    before = f"{old.get('task_bytes', 0) / 1e6:.12g}"
+    is_now = f"--task-megabytes was {before} and is {plan.task_bytes / 1e6:.12g}"
+    return [f"{is_now} (--task-megabytes {before} goes on from what is done)"]
 
 
 def _listed(found: list[str]) -> str:
