@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def test_the_verb_prints_tables_json_and_a_picture(
     text, said = capsys.readouterr()
     assert said == f"wrote {tmp_path / 'picture.png'}\n"
     assert "length in tokens" in text and "4 copies of document 50" in text
+    assert re.search(r"^duplicates: \d+ documents .* with the tokens of an earlier one, \d+ tokens", text, re.MULTILINE)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     assert main([*words, "--json", "--no-duplicates"]) == ExitCode.DONE
     record = json.loads(capsys.readouterr().out)

@@ -112,8 +112,9 @@ def _remarks(statistics: Statistics, total: Count) -> Iterator[str]:
         yield "duplicates: not counted"
         return
     yield (
-        f"duplicates: {duplicates.documents:,} {statistics.noun} ({share(duplicates.documents, total.documents)}) with "
-        f"{duplicates.tokens:,} tokens ({share(duplicates.tokens, total.tokens)}) repeat an earlier one token by token"
+        f"duplicates: {counted(duplicates.documents, _one(statistics))} "
+        f"({share(duplicates.documents, total.documents)}) with the tokens of an earlier one, "
+        f"{counted(duplicates.tokens, 'token')} ({share(duplicates.tokens, total.tokens)})"
     )
     for one in duplicates.repeated:
         place = f"{_one(statistics)} {one.document:,} of {Path(one.prefix)}"
