@@ -37,11 +37,12 @@ def examine(config: Config | None, rendezvous: Rendezvous) -> ExitCode:
 def _examination(world: World, config: Config | None, local_rank: int) -> Iterator[Finding]:
     """Everything, in the order of the report. Collective."""
     local = [*machine(), *_data(config)]
+    known = {finding.subject for finding in local}
     yield from merged(dict(zip(world.places, world.gather(local), strict=True)))
     directory = Path(config.run.dir) if config is not None else Path.cwd()
     demand = Demand.of(config) if config is not None else None
     if world.size > 1:
-        yield from agreement(world, config)
+        yield from (finding for finding in agreement(world, config) if finding.advice or finding.subject not in known)
         yield from clocks(world)
         yield from shared_directory(world, directory)
     yield from space(world, directory, demand)
