@@ -46,7 +46,7 @@ def fates(directory: Path, rules: Rules, how: Verify) -> list[Fate]:
     entries = [examine(entry.path, how) if _is_newer(entry, newest) else entry for entry in entries]
     pinned = _pinned(newest) if rules.pin_period else None
     whole = [entry.tokens for entry in entries if entry.state == "whole" and entry.tokens is not None]
-    gone = set(expired(whole, rules.keep, rules.keep_every, pinned)) - {newest.tokens}
+    gone: set[int | None] = {*expired(whole, rules.keep, rules.keep_every, pinned)} - {newest.tokens}
     return [_fate(entry, newest, gone, pinned, rules) for entry in entries]
 
 

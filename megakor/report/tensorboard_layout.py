@@ -41,8 +41,8 @@ def _mixture(config: Config) -> Iterator[Chart]:
 
 
 def _losses(config: Config) -> Iterator[Chart]:
-    sources = [*config.data.sources.values(), *config.evaluation.sources.values()]
-    languages = _any_of(source.language for source in sources)
+    trained, measured = config.data.sources.values(), config.evaluation.sources.values()
+    languages = _any_of([*(source.language for source in trained), *(source.language for source in measured)])
     yield _chart("validation loss by language", f"validation/{languages}/loss")
     yield _chart("bits per byte by language", f"validation/{languages}/bits_per_byte")
     yield _chart("bits per byte by source", f"validation/{languages}/.+/bits_per_byte")
