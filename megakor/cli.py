@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser(
         "doctor",
         help="what this machine or this cluster has, and what is in the way of a run",
-        description="Examine this machine or, under a launcher such as torchrun, all nodes at once, each rank against "
+        description="Examine this machine or, under srun, mpirun or torchrun, all nodes at once, each rank against "
         "the others. Exit code 71 where no run can work.",
     )
     verb.add_argument("config", nargs="?", help="YAML file of the run: its data, directory and size are looked at, too")
