@@ -76,9 +76,9 @@ everywhere() {
 until_limit() {
     local signal=$1 code=0 limit=""
     shift
-    "${ON_NODE[@]}" "$@" &
     trap 'limit=yes; kill -s "$signal" $! 2>/dev/null' USR1
     trap 'kill -s TERM $! 2>/dev/null' TERM
+    "${ON_NODE[@]}" "$@" &
     wait $! || code=$?
     while kill -0 $! 2>/dev/null; do # a signal ends `wait` before its process
         code=0
