@@ -41,7 +41,8 @@ def main() -> None:
 def measure(prefixes: list[str]) -> dict[str, float]:
     """In a fresh process: seconds for the imports and for the first batch, and memory in MB."""
     begun = time.perf_counter()
-    from megakor.config.schema import Config, PhaseConfig, SourceConfig
+    from megakor.config.schema import Config
+    from megakor.config.schema_data import PhaseConfig, SourceConfig
     from megakor.curriculum.schedule import Schedule
     from megakor.data.rows import read_rows
     from megakor.data.sources import open_sources

@@ -18,7 +18,7 @@ from pathlib import Path
 from setting import LENGTH, make_text, options_of, print_header, quartiles, small_config
 
 from megakor.config.load import save_config
-from megakor.config.schema import SourceConfig
+from megakor.config.schema_data import SourceConfig
 
 IMPORTS = "from megakor.parallel.cpu_backend import import_megatron_core; import_megatron_core()"
 LIMIT = 600.0

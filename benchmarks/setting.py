@@ -95,7 +95,7 @@ def make_text(directory: Path) -> Path:
 
 def read_text(prefix: Path, config: Config, batches: int, rows: int = ROWS) -> list[RowBatch]:
     """The first batches of the shard, in the order in which a run reads them."""
-    from megakor.config.schema import PhaseConfig, SourceConfig
+    from megakor.config.schema_data import PhaseConfig, SourceConfig
     from megakor.curriculum.schedule import Schedule
     from megakor.data.rows import read_rows
     from megakor.data.sources import open_sources

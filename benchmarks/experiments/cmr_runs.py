@@ -11,7 +11,8 @@ from options import Options
 from running import check, run_here
 from scale import KI
 
-from megakor.config.schema import Config, PhaseConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig
 from megakor.curriculum.cmr.settings import Settings
 from megakor.laws.cmr_sweep import run_sweep
 from megakor.laws.sweep_plan import PlannedRun, SweepSettings, plan_sweep

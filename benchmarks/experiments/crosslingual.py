@@ -22,7 +22,8 @@ from record import Frozen, Prediction, freeze, predict, read_frozen, read_predic
 from running import Planned, carry_out, exit_code, losses, say, side_by_side
 from scale import KI
 
-from megakor.config.schema import Config, EvaluationSourceConfig, PhaseConfig, SourceConfig
+from megakor.config.schema import Config, EvaluationSourceConfig
+from megakor.config.schema_data import PhaseConfig, SourceConfig
 
 EVALUATIONS = 5
 SMALLEST = 0.02

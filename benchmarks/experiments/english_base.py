@@ -15,17 +15,9 @@ from running import Planned, carry_out, losses, side_by_side, speed
 from scale import Batch, Shape
 
 from megakor.config.parameters import count_parameters
-from megakor.config.schema import (
-    CheckpointConfig,
-    Config,
-    EvaluationConfig,
-    EvaluationSourceConfig,
-    LrConfig,
-    PhaseConfig,
-    ReportConfig,
-    SourceConfig,
-    TrainConfig,
-)
+from megakor.config.schema import CheckpointConfig, Config, EvaluationConfig, EvaluationSourceConfig, ReportConfig
+from megakor.config.schema_data import PhaseConfig, SourceConfig
+from megakor.config.schema_training import LrConfig, TrainConfig
 from megakor.report.flops import model_flops_per_token
 
 FILE = "base.json"

@@ -12,7 +12,9 @@ from running import Planned, carry_out, say
 from scale import KI, Scale
 
 from megakor.config.load import load_config
-from megakor.config.schema import Config, LrConfig, PhaseConfig, ProbeConfig, SourceConfig
+from megakor.config.schema import Config, ProbeConfig
+from megakor.config.schema_data import PhaseConfig, SourceConfig
+from megakor.config.schema_training import LrConfig
 from megakor.corpus.operations.ranking import BestOptions, best_documents
 from megakor.corpus.operations.workplace import Output
 from megakor.storage import make_directory, write_text

@@ -8,8 +8,9 @@ from megakor.config.data_paths import lacks_validation
 from megakor.config.phases import phases_of
 from megakor.config.problems import Problem
 from megakor.config.quantities import format_tokens
-from megakor.config.schema import Config, PhaseConfig, ReplayConfig
+from megakor.config.schema import Config
 from megakor.config.schema_controllers import ReplayControllerConfig, ReweightingConfig
+from megakor.config.schema_data import PhaseConfig, ReplayConfig
 
 
 def check_controllers(config: Config) -> list[Problem]:

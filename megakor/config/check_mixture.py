@@ -10,7 +10,8 @@ from megakor.config.problems import Problem
 from megakor.config.quantities import format_tokens
 from megakor.config.ramp import mean_shares
 from megakor.config.replay import replayed_sources
-from megakor.config.schema import Config, PhaseConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig
 
 
 def check_mixture(config: Config) -> list[Problem]:

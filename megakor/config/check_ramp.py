@@ -5,7 +5,8 @@ from __future__ import annotations
 from megakor.config.phases import PhaseSteps, steps_of
 from megakor.config.problems import Problem
 from megakor.config.quantities import format_tokens
-from megakor.config.schema import Config, PhaseConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig
 
 MOST_ROUNDING = 0.05
 """Rounding a phase to whole batches may change its length by this share without a word."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from megakor.config.phases import phases_of
 from megakor.config.problems import Problem
 from megakor.config.quantities import format_tokens
-from megakor.config.schema import Config, LrConfig
+from megakor.config.schema import Config
+from megakor.config.schema_training import LrConfig
 
 DEFAULT_DECAY_SHARE = 10
 """Without lr.decay, wsd decays over the last tenth of its segment."""

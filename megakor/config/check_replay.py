@@ -5,7 +5,8 @@ from __future__ import annotations
 from megakor.config.check_mixture import unknown_name
 from megakor.config.problems import Problem
 from megakor.config.replay import replayed_sources
-from megakor.config.schema import Config, PhaseConfig, ReplayConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, ReplayConfig
 
 
 def check_replay(config: Config) -> list[Problem]:

@@ -7,7 +7,8 @@ import math
 from megakor.config.phases import phases_of, sequence_lengths
 from megakor.config.problems import Problem
 from megakor.config.quantities import format_tokens
-from megakor.config.schema import Config, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import SourceConfig
 
 
 def check_sources(config: Config) -> list[Problem]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from megakor.config.quantities import format_tokens
 from megakor.config.replay import replayed_sources
-from megakor.config.schema import Config, PhaseConfig, ReplayConfig
+from megakor.config.schema import Config
 from megakor.config.schema_controllers import ReplayControllerConfig, ReweightingConfig
+from megakor.config.schema_data import PhaseConfig, ReplayConfig
 
 
 @dataclass(frozen=True)

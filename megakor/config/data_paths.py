@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from megakor.config.problems import Problem
-from megakor.config.schema import Config, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import SourceConfig
 from megakor.config.vocabulary import tokenizer_file
 
 VALIDATION_SUFFIX = ".validation"

@@ -15,7 +15,9 @@ from typing import Any
 from megakor.config.controllers import Controllers, controllers_of
 from megakor.config.ramp import Ramp, mean_shares, shares_of
 from megakor.config.replay import replayed_sources, with_replay
-from megakor.config.schema import BatchRampConfig, Config, LrConfig, PhaseConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig
+from megakor.config.schema_training import BatchRampConfig, LrConfig
 
 
 @dataclass(frozen=True)

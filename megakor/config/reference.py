@@ -11,20 +11,21 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from megakor.config import schema, schema_controllers
+from megakor.config import schema, schema_controllers, schema_data, schema_resilience, schema_training
 from megakor.config.names import annotations_of, is_tokens, without_none, yaml_name
 from megakor.config.quantities import format_tokens
 from megakor.config.schema import Config
 
 BEGIN = "<!-- keys: made by python -m megakor.config.reference docs/config.md -->"
 END = "<!-- keys: end -->"
+SCHEMAS = (schema, schema_training, schema_data, schema_controllers, schema_resilience)
 
 
 @cache
 def _texts() -> dict[tuple[str, str], str]:
     """The string under each field of the schema, by (class, field)."""
     texts = {}
-    modules = [ast.parse(inspect.getsource(module)).body for module in (schema, schema_controllers)]
+    modules = [ast.parse(inspect.getsource(module)).body for module in SCHEMAS]
     for cls in chain.from_iterable(modules):
         if isinstance(cls, ast.ClassDef):
             for field, text in zip(cls.body, cls.body[1:], strict=False):

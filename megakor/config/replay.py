@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from megakor.config.ramp import shares_of
-from megakor.config.schema import ReplayConfig, SourceConfig
+from megakor.config.schema_data import ReplayConfig, SourceConfig
 
 
 def replayed_sources(replay: ReplayConfig | None, sources: Mapping[str, SourceConfig]) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ from megakor.config.parameters import count_parameters, head_dimension, key_valu
 from megakor.config.phases import phases_of, steps_of
 from megakor.config.problems import Problem, render_one
 from megakor.config.quantities import format_tokens, rounded
-from megakor.config.schema import Config, LrConfig
+from megakor.config.schema import Config
+from megakor.config.schema_training import LrConfig
 from megakor.config.summary_phases import mixture_lines, motion_lines, phase_lines, reading_lines
 from megakor.config.vocabulary import vocabulary_size
 

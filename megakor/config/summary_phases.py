@@ -9,7 +9,8 @@ from math import fsum
 from megakor.config.phases import PhaseSpan, PhaseSteps, phases_of, steps_of
 from megakor.config.problems import WIDTH
 from megakor.config.quantities import format_tokens, rounded
-from megakor.config.schema import Config, PhaseConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig
 from megakor.text_table import aligned
 
 COLUMNS = 6

@@ -11,7 +11,8 @@ from typing import Any
 from megakor.config.controllers import lowest_ratio
 from megakor.config.phases import PhaseSpan, ends_of, ramp_between
 from megakor.config.ramp import Ramp
-from megakor.config.schema import Config, PhaseConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig
 from megakor.curriculum.rules import temperature_weights, unimax_weights
 from megakor.errors import ConfigError, DataError
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from megakor.config.phases import PhaseSpan, batch_tokens_at, phases_of
-from megakor.config.schema import BatchRampConfig, Config
+from megakor.config.schema import Config
+from megakor.config.schema_training import BatchRampConfig
 from megakor.curriculum.resolve import Known, resolve
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
-from megakor.config.schema import SourceConfig
+from megakor.config.schema_data import SourceConfig
 from megakor.data.permutation import derive_key, permutation
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from megakor.config.schema import Config, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import SourceConfig
 from megakor.corpus.manifest import VALIDATION_SUFFIX, Manifest, read_manifest
 from megakor.corpus.row_file import SUFFIX
 from megakor.corpus.shard import ShardReader, bin_path, idx_path

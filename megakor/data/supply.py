@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from megakor.config.phases import block_length, steps_of
-from megakor.config.schema import Config, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import SourceConfig
 from megakor.corpus.manifest import VALIDATION_SUFFIX, Manifest, read_manifest
 from megakor.corpus.shard import bin_path, idx_path
 from megakor.curriculum.plan import Plan, Supply, plan_of

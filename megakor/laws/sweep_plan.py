@@ -12,7 +12,9 @@ from megakor.checkpoint.manifest import check_model
 from megakor.config.check import check, world_size_of
 from megakor.config.phases import phases_of
 from megakor.config.problems import raise_errors
-from megakor.config.schema import CheckpointConfig, Config, LrConfig, PhaseConfig, SourceConfig
+from megakor.config.schema import CheckpointConfig, Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig
+from megakor.config.schema_training import LrConfig
 from megakor.config.vocabulary import vocabulary_size
 from megakor.corpus.manifest import VALIDATION_SUFFIX
 from megakor.errors import ConfigError, DataError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from megakor.config.schema import ModelConfig, ParallelConfig, TrainConfig
+from megakor.config.schema import ModelConfig, ParallelConfig
+from megakor.config.schema_training import TrainConfig
 from megakor.parallel.device import Device
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from megakor.config.schema import Config, EvaluationSourceConfig, SourceConfig
+from megakor.config.schema import Config, EvaluationSourceConfig
+from megakor.config.schema_data import SourceConfig
 from megakor.curriculum.stability_gap import Gap
 from megakor.report.measures import GapRecord, ProbeRecord
 from megakor.report.metrics import Line

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from megakor.config.schema import AnomaliesConfig
+from megakor.config.schema_resilience import AnomaliesConfig
 from megakor.resilience.anomalies import (
     GRADIENT_SPIKE,
     LOSS_SPIKE,

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from megakor.config.check_rates import decay_tokens
 from megakor.config.phases import PhaseSpan
-from megakor.config.schema import Config, LrConfig
+from megakor.config.schema import Config
+from megakor.config.schema_training import LrConfig
 from megakor.errors import ConfigError
 
 DECAY_SHAPES: dict[str, Callable[[float], float]] = {

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from megakor.config.schema import OptimizerConfig, ParallelConfig, TrainConfig
+from megakor.config.schema import ParallelConfig
+from megakor.config.schema_training import OptimizerConfig, TrainConfig
 from megakor.parallel.device import Device
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from megakor.checkpoint.listing import checkpoint_directories, list_checkpoints, tokens_of
 from megakor.checkpoint.retention import set_aside
-from megakor.config.schema import AnomaliesConfig
+from megakor.config.schema_resilience import AnomaliesConfig
 from megakor.report.reporter import Reporter
 from megakor.resilience.guard import RollBack
 from megakor.resilience.rollbacks import Rollback, finish, planned, read_rollbacks, write_rollbacks

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from megakor.config.schema import Config, ModelConfig, OptimizerConfig, ParallelConfig
+from megakor.config.schema import Config, ModelConfig, ParallelConfig
+from megakor.config.schema_training import OptimizerConfig
 from megakor.data.rows import RowBatch
 from megakor.launch.rendezvous import Rendezvous
 from megakor.model.transformer_config import parameter_dtype

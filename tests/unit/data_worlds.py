@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from megakor.config.schema import BatchRampConfig, Config, PhaseConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig
+from megakor.config.schema_training import BatchRampConfig
 from megakor.corpus.shard import ShardHeader, ShardReader
 from megakor.corpus.shard_writer import ShardWriter
 from megakor.curriculum.schedule import Schedule

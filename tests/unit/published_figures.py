@@ -13,7 +13,8 @@ from pathlib import Path
 from megakor.config.parameters import count_parameters
 from megakor.config.phases import steps_of
 from megakor.config.quantities import DECIMAL_UNITS
-from megakor.config.schema import Config, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import SourceConfig
 from megakor.config.tree import leaves
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -14,12 +14,8 @@ from megakor.config.layout import (
 )
 from megakor.config.load import load_config
 from megakor.config.parameters import count_parameters, padded_vocabulary
-from megakor.config.schema import (
-    Config,
-    ModelConfig,
-    ParallelConfig,
-    TrainConfig,
-)
+from megakor.config.schema import Config, ModelConfig, ParallelConfig
+from megakor.config.schema_training import TrainConfig
 from megakor.config.words import common_divisors, multiples_near, one_of
 
 KORMO = ModelConfig(40, 4096, 16384, 32, 8, 128, vocabulary_multiple=128)

@@ -12,20 +12,9 @@ from megakor.config.load import load, load_config, save_config
 from megakor.config.names import all_keys
 from megakor.config.problems import InvalidConfigError
 from megakor.config.quantities import LARGEST
-from megakor.config.schema import (
-    BatchRampConfig,
-    CheckpointConfig,
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    LrConfig,
-    ModelConfig,
-    PhaseConfig,
-    RopeScalingConfig,
-    RunConfig,
-    SourceConfig,
-    TrainConfig,
-)
+from megakor.config.schema import CheckpointConfig, Config, EvaluationConfig, ModelConfig, RopeScalingConfig, RunConfig
+from megakor.config.schema_data import DataConfig, PhaseConfig, SourceConfig
+from megakor.config.schema_training import BatchRampConfig, LrConfig, TrainConfig
 from megakor.errors import ConfigError, StorageError
 
 

@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megakor.config.phases import batch_tokens_at, block_length, phases_of, sequence_lengths, steps_of
-from megakor.config.schema import BatchRampConfig, Config, DataConfig, PhaseConfig, SourceConfig, TrainConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import DataConfig, PhaseConfig, SourceConfig
+from megakor.config.schema_training import BatchRampConfig, TrainConfig
 from megakor.curriculum.schedule import Schedule
 
 

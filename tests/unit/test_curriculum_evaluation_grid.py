@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megakor.config.phases import phases_of
-from megakor.config.schema import Config, PhaseConfig, PhaseEvaluationConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, PhaseEvaluationConfig, SourceConfig
 from megakor.curriculum.evaluation_grid import EvaluationGrid
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from megakor.config.phases import PhaseSteps, phases_of, steps_of
 from megakor.config.ramp import Ramp
-from megakor.config.schema import Config, PhaseConfig, SourceConfig, SubsetConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig, SubsetConfig
 from megakor.corpus.manifest import read_manifest
 from megakor.curriculum.plan import Closing, Plan, Supply, plan_of
 from megakor.curriculum.plan_text import plan_lines

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megakor.config.phases import phases_of
-from megakor.config.schema import Config, PhaseConfig, ReplayConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, ReplayConfig, SourceConfig
 from megakor.curriculum.resolve import Frozen, Known, fitted_ratios, read_replay_ratio
 from megakor.curriculum.rules import temperature_weights, unimax_tokens
 from megakor.curriculum.schedule import Schedule

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megakor.config.schema import Config, PhaseConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig
 from megakor.curriculum.schedule import Schedule
 
 

@@ -11,7 +11,9 @@ from data_worlds import BLOCK, Witness, schedule_of, virtual_shard, virtual_sour
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megakor.config.schema import Config, DataConfig, PhaseConfig, TrainConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import DataConfig, PhaseConfig
+from megakor.config.schema_training import TrainConfig
 from megakor.data.account import account
 from megakor.data.audit import audit
 from megakor.data.difference import Difference

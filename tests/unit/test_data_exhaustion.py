@@ -10,7 +10,8 @@ from data_worlds import BLOCK, Witness, schedule_of, virtual_source, world, writ
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from megakor.config.schema import Config, PhaseConfig, SourceConfig, SubsetConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig, SubsetConfig
 from megakor.data.exhaustion import check_plan
 from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.data.reading import Reading

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from data_worlds import BLOCK, schedule_of, virtual_source, world, write_shard
 
-from megakor.config.schema import Config, PhaseConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig
 from megakor.data.account import account
 from megakor.data.audit import audit
 from megakor.data.documents import replay

@@ -11,7 +11,8 @@ from data_worlds import BLOCK, schedule_of, virtual_source, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megakor.config.schema import Config, PhaseConfig, ReplayConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, ReplayConfig, SourceConfig
 from megakor.data.account import account
 from megakor.data.difference import Difference
 from megakor.data.editing import resume

@@ -10,7 +10,8 @@ from data_worlds import BLOCK, schedule_of, virtual_source, world, write_shard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megakor.config.schema import Config, PhaseConfig, SourceConfig, SubsetConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig, SubsetConfig
 from megakor.data.account import Account, account
 from megakor.data.audit import audit
 from megakor.data.editing import resume

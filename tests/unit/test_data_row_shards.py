@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from regroup_world import PAD, VOCABULARY, documents_of, grouped
 from regroup_world import write_shard as write_described
 
-from megakor.config.schema import Config, PhaseConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig, SourceConfig
 from megakor.corpus.row_file import Row, RowFile
 from megakor.data.account import account
 from megakor.data.audit import audit

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from data_worlds import virtual_source, world, write_shard
 
-from megakor.config.schema import Config, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import SourceConfig
 from megakor.corpus.manifest import Manifest, write_manifest
 from megakor.data.sources import Sources, open_sources
 from megakor.data.validation import open_validation

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from data_worlds import write_shard
 
-from megakor.config.schema import Config, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import SourceConfig
 from megakor.data.start import compile_table, start_stream
 
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megakor.config.phases import phases_of
-from megakor.config.schema import Config, EvaluationSourceConfig, PhaseConfig, ReplayConfig, SourceConfig
+from megakor.config.schema import Config, EvaluationSourceConfig
 from megakor.config.schema_controllers import ReplayControllerConfig, ReweightingConfig
+from megakor.config.schema_data import PhaseConfig, ReplayConfig, SourceConfig
 from megakor.curriculum.decisions import Decision
 from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.curriculum.schedule import Schedule

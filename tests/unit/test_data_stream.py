@@ -7,7 +7,8 @@ from data_worlds import BLOCK, Witness, schedule_of, virtual_source, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from megakor.config.schema import BatchRampConfig, PhaseConfig
+from megakor.config.schema_data import PhaseConfig
+from megakor.config.schema_training import BatchRampConfig
 from megakor.data.editing import resume
 from megakor.data.mixture import DataExhaustedError
 from megakor.data.rows import rows_of_rank

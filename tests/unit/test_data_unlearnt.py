@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from corpus_world import make_tokenizer
 
-from megakor.config.schema import Config, PhaseConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import PhaseConfig
 from megakor.corpus.tokenizer import Tokenizer
 from megakor.data.unlearnt import unlearnt_ids
 from megakor.errors import ConfigError

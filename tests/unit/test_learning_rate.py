@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from megakor.config.phases import phases_of
-from megakor.config.schema import Config, DataConfig, LrConfig, PhaseConfig, SourceConfig, TrainConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import DataConfig, PhaseConfig, SourceConfig
+from megakor.config.schema_training import LrConfig, TrainConfig
 from megakor.errors import ConfigError
 from megakor.train.learning_rate import DECAY_SHAPES, SCHEDULES, LearningRate, learning_rate_at
 

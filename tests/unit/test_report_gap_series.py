@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from megakor.config.schema import Config, EvaluationSourceConfig, SourceConfig
+from megakor.config.schema import Config, EvaluationSourceConfig
+from megakor.config.schema_data import SourceConfig
 from megakor.report.gap_series import GapTracker, curves_of, groups_of, scores_at
 from megakor.report.measures import ProbeRecord, WeightsRecord
 from megakor.report.metrics import surviving

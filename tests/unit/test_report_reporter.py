@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from megakor.config.schema import Config, TrainConfig
+from megakor.config.schema import Config
+from megakor.config.schema_training import TrainConfig
 from megakor.errors import StorageError
 from megakor.report.memory import peak_device_bytes, peak_host_bytes
 from megakor.report.metrics import read_metrics

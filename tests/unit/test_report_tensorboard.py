@@ -12,7 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
-from megakor.config.schema import Config, DataConfig, PhaseConfig, ReplayConfig, SourceConfig
+from megakor.config.schema import Config
+from megakor.config.schema_data import DataConfig, PhaseConfig, ReplayConfig, SourceConfig
 from megakor.curriculum.stability_gap import Gap
 from megakor.errors import StorageError
 from megakor.report.measures import GapRecord

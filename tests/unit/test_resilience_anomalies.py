@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megakor.config.schema import AnomaliesConfig
+from megakor.config.schema_resilience import AnomaliesConfig
 from megakor.resilience.anomalies import LEAST_SPREAD, Window
 from megakor.resilience.guard import Guard
 
