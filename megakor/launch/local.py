@@ -20,6 +20,8 @@ from megakor.storage import make_directory
 STOP_SIGNALS = tuple(REQUESTS)
 GRACE_SECONDS = 10.0
 """From SIGTERM to SIGKILL for ranks that are left when one has failed: they can save nothing without it."""
+TOGETHER_SECONDS = 5.0
+"""Within which ranks end that fail for the same reason, on a busy machine, too."""
 LINGER_SECONDS = 120.0
 """How much longer than the first rank the others may take to end well."""
 AGAIN = " The same command goes on from the newest checkpoint."
@@ -100,7 +102,7 @@ def _wait(processes: list[subprocess.Popen[bytes]]) -> list[int | None]:
             if time.monotonic() > ended + LINGER_SECONDS:
                 return codes
         if any(codes):
-            _settle(processes, time.monotonic() + 1.0)  # ranks that fail together say so themselves
+            _settle(processes, time.monotonic() + TOGETHER_SECONDS)  # they say so themselves
             return _codes(processes)
         time.sleep(0.05)
 
