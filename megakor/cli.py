@@ -26,6 +26,8 @@ from megakor.laws.verbs import run as run_law_verb
 if TYPE_CHECKING:
     from megakor.resilience.listener import StopListener
 
+    _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as in a shell."""
 
@@ -63,7 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="megakor", description="Bilingual pretraining on Megatron-core.")
     parser.add_argument("--version", action="version", version=f"megakor {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_pretrain(verbs)
+    add_launch_verbs(verbs)
+    _add_verbs_on_runs(verbs)
+    _add_verbs_on_files(verbs)
+    _add_laws(verbs)
+    _add_doctor(verbs)
+    return parser
 
+
+def _add_pretrain(verbs: _Verbs) -> None:
     verb = verbs.add_parser("pretrain", help="train from a config, or go on where its run stopped")
     verb.add_argument("config", help="YAML file")
     verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for example train.tokens=2B lr.peak=1e-4")
@@ -72,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--check-data", action="store_true", help="data that is not on this machine is an error")
     verb.set_defaults(verb=_pretrain)
 
-    add_launch_verbs(verbs)
 
+def _add_verbs_on_runs(verbs: _Verbs) -> None:
     verb = verbs.add_parser("ledger", help="what a run has read, per source and per language")
     verb.add_argument("run", type=Path, help="run directory")
     verb.add_argument("--json", action="store_true", help="for programs")
@@ -100,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--seed", type=int, default=0)
     verb.set_defaults(verb=_generate)
 
+
+def _add_verbs_on_files(verbs: _Verbs) -> None:
     verb = verbs.add_parser(
         "corpus",
         help="look at shards, and make new ones from them",
@@ -122,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor checkpoint VERB --help lists them")
     verb.set_defaults(verb=_checkpoint)
 
+
+def _add_laws(verbs: _Verbs) -> None:
     verb = verbs.add_parser("cmr", help="the critical mixture ratio: how much domain text continued training bears")
     verb.add_argument("law_verb", metavar="VERB", choices=list(CMR_VERBS), help=_listed(CMR_VERBS))
     verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor cmr VERB --help lists them")
@@ -132,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("arguments", nargs=argparse.REMAINDER, help="megakor cpt-law VERB --help lists them")
     verb.set_defaults(verb=_law, laws=CPT_LAW_VERBS)
 
+
+def _add_doctor(verbs: _Verbs) -> None:
     verb = verbs.add_parser(
         "doctor",
         help="what this machine or this cluster has, and what is in the way of a run",
@@ -141,7 +158,6 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("config", nargs="?", help="YAML file of the run: its data, directory and size are looked at, too")
     verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for example run.dir=/scratch/runs/a")
     verb.set_defaults(verb=_doctor)
-    return parser
 
 
 def _pretrain(options: argparse.Namespace) -> int:

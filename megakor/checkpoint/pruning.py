@@ -46,7 +46,7 @@ def fates(directory: Path, rules: Rules, how: Verify) -> list[Fate]:
     entries = [examine(entry.path, how) if _is_newer(entry, newest) else entry for entry in entries]
     pinned = _pinned(newest) if rules.pin_period else None
     whole = [entry.tokens for entry in entries if entry.state == "whole" and entry.tokens is not None]
-    gone: set[int | None] = {*expired(whole, rules.keep, rules.keep_every, pinned)} - {newest.tokens}
+    gone = [tokens for tokens in expired(whole, rules.keep, rules.keep_every, pinned) if tokens != newest.tokens]
     return [_fate(entry, newest, gone, pinned, rules) for entry in entries]
 
 
@@ -85,7 +85,7 @@ def _pinned(newest: Entry) -> int | None:
         return None
 
 
-def _fate(entry: Entry, newest: Entry, gone: set[int | None], pinned: int | None, rules: Rules) -> Fate:
+def _fate(entry: Entry, newest: Entry, gone: list[int], pinned: int | None, rules: Rules) -> Fate:
     if entry.state == "foreign":
         return Fate(entry, False, "no checkpoint")
     if entry.state == "unreadable":
