@@ -7,8 +7,8 @@ Builds of a text, of one TIMES as long, and of the latter as a single .zst file.
 letters, so that an engine meets new words all the time. Peak memory is VmHWM of each process, read fifty times a second
 until it ends; pages of libraries and mapped files count in full. What is taken off is the resident memory of a fresh
 process with the same imports, tokenizer and engine (and the reference, with which a worker compares it). Target: every
-worker below 400 MB above that, whatever the size. Workers of all stages count; with one worker, the command itself is
-the worker. The process that proves the engine before the work begins does not count.
+worker below 400 MB above that, whatever the size. Workers of all stages count; with one worker, or a single task, the
+command itself is a worker. The process that proves the engine before the work begins does not count.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _row(name: str, path: Path, workers: int, bare: float, options: argparse.Nam
     peaks, tasks = _peaks(command, directory / "log", directory / "text.work")
     shutil.rmtree(directory)
     first, others = peaks[0], peaks[1:]
-    worker = max(others) if workers > 1 and others else first
+    worker = max(peaks) if min(workers, tasks) == 1 or not others else max(others)
     return f"| {name} | {workers} | {size:,.0f} | {tasks} | {worker:.0f} | {worker - bare:.0f} | {first:.0f} |"
 
 
