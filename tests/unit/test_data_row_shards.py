@@ -61,10 +61,10 @@ def opened(block: int = ROW, epochs: float | None = None, **paths: Path) -> Sour
     return open_sources(config, block)
 
 
-def stream_of(sources: Sources, **phases: object) -> TokenStream:
+def stream_of(sources: Sources, rows_of_batch: int = 4, **phases: object) -> TokenStream:
     weights = {source.name: 1.0 for source in sources}
     phase = PhaseConfig("main", None, weights, **phases)  # type: ignore[arg-type]
-    return TokenStream(sources, schedule_of(sources, [phase], batch=4 * ROW, length=ROW), 4)
+    return TokenStream(sources, schedule_of(sources, [phase], batch=rows_of_batch * ROW, length=ROW), 4)
 
 
 def all_rows(shard: RowShard, mask: str, **options: object) -> RowBatch:
@@ -80,8 +80,7 @@ def test_an_epoch_reads_every_row_once_and_padding_is_no_token(
     directory = tmp_path_factory.mktemp("rows")
     shard = best_fit(directory, lengths)
     assert shard.real_tokens == sum(lengths)
-    stream = stream_of(opened(rows=shard.prefix, epochs=epochs))
-    stream.schedule = schedule_of(stream.sources, [PhaseConfig("main", None, {"rows": 1})], batch=ROW, length=ROW)
+    stream = stream_of(opened(rows=shard.prefix, epochs=epochs), rows_of_batch=1)
     book = LedgerWriter(directory / "ledger.jsonl", stream)
     read: list[int] = []
     with pytest.raises(DataExhaustedError):

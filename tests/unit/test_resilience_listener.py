@@ -25,8 +25,9 @@ with StopListener() as listener:
 """
 
 
-def ended(arm: str, signals: Sequence[signal.Signals], pause: float = 0.0) -> tuple[int, str]:
-    """Exit code and stderr of a process that hangs and gets signals, one after the other."""
+def ended(arm: str, signals: Sequence[signal.Signals], pause: float = 0.1) -> tuple[int, str]:
+    """Exit code and stderr of a process that hangs and gets signals, one after the other: those that wait at the same
+    time have no order."""
     process = subprocess.Popen(
         [sys.executable, "-c", HANGS.format(arm=arm)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

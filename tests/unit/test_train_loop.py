@@ -13,6 +13,9 @@ from megakor.config.schema import Config
 from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.errors import DivergedError, ExitCode
+from megakor.resilience.anomalies import STOP
+from megakor.resilience.guard import Guard
+from megakor.resilience.progress import Progress
 from megakor.train import loop
 from megakor.train.engine import StepResult
 from megakor.train.measuring import Period
@@ -28,12 +31,14 @@ class Stream:
         self.tokens_consumed = consumed
         self.end: type[DataExhaustedError] = DataExhaustedError
 
-    def next_batch(self) -> SimpleNamespace:
+    steering = SimpleNamespace(awaits=lambda tokens, grid: False)
+
+    def next_batch(self, skip: bool) -> SimpleNamespace:
         if self.batches == 0:
             raise self.end("the data are exhausted")
         self.batches -= 1
         start, self.tokens_consumed = self.tokens_consumed, self.tokens_consumed + BATCH
-        return SimpleNamespace(start=start, stop=self.tokens_consumed)
+        return SimpleNamespace(start=start, stop=self.tokens_consumed, skipped=skip)
 
 
 class Story:
@@ -50,6 +55,11 @@ class Story:
             grid=EvaluationGrid.compile(config, [PhaseSpan(0, "main", 0, budget, {}, 1)]),
             measuring=SimpleNamespace(conclude=lambda tokens: None, period=Period(0 if consumed else None)),
             step=consumed // BATCH,
+            evaluated=consumed,
+            evaluation_due=False,
+            guard=Guard(config.resilience.anomalies),
+            progress=Progress({}, 1.0),
+            stopping=SimpleNamespace(check=lambda: None, poll=lambda: None),
             reporter=SimpleNamespace(event=lambda name, **_: self.tell(name)),
             checkpoints=SimpleNamespace(poll=lambda: None),
             save=lambda final=False: self.tell("save"),
@@ -61,10 +71,14 @@ class Story:
     def train(self, run: Any, plan: Any) -> None:
         run.step += 1
 
+    def evaluate(self, run: Any) -> None:
+        self.tell("evaluate")
+        run.evaluated = run.stream.tokens_consumed
+
 
 def fit(story: Story, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     monkeypatch.setattr(loop, "train", story.train)
-    monkeypatch.setattr(loop, "evaluate", lambda run: story.tell("evaluate"))
+    monkeypatch.setattr(loop, "evaluate", story.evaluate)
     loop.fit(story.run)
     return story.told
 
@@ -110,26 +124,30 @@ def test_a_checkpoint_that_is_still_being_written_survives_a_divergence(
     loss: float, grad_norm: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[bool] = []
-    result = StepResult(loss, BATCH, grad_norm, updated=True)
+    config = Config()
+    config.resilience.anomalies.not_finite = STOP
     topology = SimpleNamespace(data_rank=0, data_size=1)
     run: Any = SimpleNamespace(
-        config=Config(),
+        config=config,
         engine=SimpleNamespace(
             topology=topology,
             device=None,
-            train_step=lambda batches, rate: result,
+            train_step=lambda batches, rate, allows: StepResult(loss, BATCH, grad_norm, allows(loss, grad_norm)),
             use_rope_base=lambda base: None,
         ),
-        stream=SimpleNamespace(sources=None),
+        stream=SimpleNamespace(sources=None, leave_untrained=lambda plan: plan),
+        guard=Guard(config.resilience.anomalies),
+        progress=Progress({}, 1.0),
+        times=SimpleNamespace(begin=lambda: None, step_over=lambda step, tokens: None),
         learning_rate=SimpleNamespace(at=lambda tokens: 0.1),
         ledger=None,
-        reporter=SimpleNamespace(train=lambda record: None),
+        reporter=SimpleNamespace(train=lambda record: None, measures=lambda records: None),
         checkpoints=SimpleNamespace(wait=lambda: waited.append(True)),
         step=3,
     )
     monkeypatch.setattr(loop, "micro_batches", lambda *_: [])
     monkeypatch.setattr(loop, "_record", lambda *_: None)
-    phase = SimpleNamespace(mask="document", loss_mask_tokens=(), rope_base=1e4)
+    phase = SimpleNamespace(name="main", mask="document", loss_mask_tokens=(), rope_base=1e4)
     plan: Any = SimpleNamespace(rows=(), start=0, stop=BATCH, sequence_length=10, phase=phase)
     with pytest.raises(DivergedError, match="step 4 at 100 tokens"):
         loop.train(run, plan)
