@@ -60,7 +60,7 @@ def submit_locally(snapshot: Snapshot, resources: Resources) -> str:
         stderr_to_stdout=True,
     )
     task = PretrainTask(snapshot.command(), snapshot.directory.parents[1], Path.cwd(), port=free_port())
-    with _to_outlive_the_terminal(snapshot.code):
+    with _to_outlive_the_terminal(snapshot.code, snapshot.directory / "controller.log"):
         return str(executor.submit(task).job_id)
 
 
@@ -118,15 +118,30 @@ def _saving_seconds(resources: Resources) -> int:
 
 
 @contextmanager
-def _to_outlive_the_terminal(directory: Path) -> Iterator[None]:
-    """What is started inside begins in a directory, and does not end when the terminal is closed."""
+def _to_outlive_the_terminal(directory: Path, log: Path) -> Iterator[None]:
+    """What is started inside begins in a directory, writes to a log, and does not end when the terminal is closed.
+
+    Nor does it keep the terminal: who reads what `megakor launch` prints would wait for the run's end.
+    """
     here, before = Path.cwd(), signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.stdout.flush()
+    own = [os.dup(number) for number in (0, 1, 2)]
     os.chdir(directory)
     try:
+        _point_at(os.open(os.devnull, os.O_RDONLY), 0)
+        _point_at(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 1, 2)
         yield
     finally:
+        for number, copy in enumerate(own):
+            _point_at(copy, number)
         os.chdir(here)
         signal.signal(signal.SIGHUP, before)
+
+
+def _point_at(descriptor: int, *numbers: int) -> None:
+    for number in numbers:
+        os.dup2(descriptor, number)
+    os.close(descriptor)
 
 
 def _import() -> Any:

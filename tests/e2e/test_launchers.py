@@ -42,7 +42,9 @@ def test_four_ranks_of_mpirun_compute_what_megakors_own_do(world: World, own_sta
     assert ended.returncode == 0, ended.stderr
     assert world.losses("mpirun") == own_start
     assert ended.stdout.count("world 4 = tensor 2 x context 1 x data 2 x pipeline 1") == 1
-    assert {path.name for path in world.run_dir("mpirun").glob("logs/*")} == {f"rank-{rank}.log" for rank in (1, 2, 3)}
+    assert {path.name for path in world.run_dir("mpirun").glob("logs/rank-*.log")} == {
+        f"rank-{rank}.log" for rank in (1, 2, 3)
+    }
 
 
 def test_a_wrong_setting_under_mpirun_is_told_once_with_its_code(world: World) -> None:
@@ -50,7 +52,7 @@ def test_a_wrong_setting_under_mpirun_is_told_once_with_its_code(world: World) -
         pytest.skip("no mpirun: pip install mpich, or megakor[test]")
     ended = launch(world, "wrong", "mpirun", "-n", "2", sys.executable, "-m", "megakor", wrong="wrong=1")
     assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.count("error: ") == 1
+    assert ended.stderr.count("error: The configuration") == 1
 
 
 def test_four_ranks_of_torchrun_compute_what_megakors_own_do(world: World, own_start: dict[int, float]) -> None:
