@@ -188,8 +188,11 @@ class SlurmCluster:
             self._daemon(node, "slurmd", "-D", "-N", node)
 
     def restart_controller(self) -> None:
-        """Kill and start slurmctld; jobs go on meanwhile."""
-        self._kill("slurmctld")
+        """Stop and start slurmctld, as an administrator does; jobs go on meanwhile. Killed, it would come back with the
+        state of some seconds before, in which a job that has just begun is still waiting."""
+        controller = self._daemons.pop("slurmctld")
+        controller.terminate()
+        controller.wait(PATIENCE)
         self._daemon("slurmctld", "slurmctld", "-D")
         wait_for(self._answers, "slurmctld", PATIENCE, self._logs)
 
