@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SLURM_END = "SLURM_JOB_END_TIME"
-"""Seconds since 1970; Slurm sets it from 22.05 on."""
+"""Seconds since 1970. Slurm 22.05.8 does not set it; slurm/shared.sh then asks squeue for it."""
 
 
 def saving_time(
