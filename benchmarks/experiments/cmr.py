@@ -17,20 +17,23 @@ from typing import Any
 from cmr_page import write_report
 from cmr_predictions import confirming, foresee
 from cmr_runs import FULL, ROLES, SHORT, Size, Sweep, sweep
-from english_base import english_base, frozen_base, pilot_base
+from english_base import english_base
 from material import Material, prepare
 from options import PILOT_SEED, Options, read_options
-from record import Frozen, freeze, predict, read_frozen, read_predictions
+from record import predict, read_frozen, read_predictions
 from running import exit_code, losses, say, side_by_side
+from stages import Choice, all_frozen, pilot_once, take_steps
 
 from megakor.laws.sweep_runs import read_sweep
 
-FEWEST_DIGITS = 0.01
+FEWEST_DIGITS = 0.001
 """Tolerances are whole multiples of it."""
+LEAST_TOLERANCE = 0.01
+"""Nats: an evaluation differs from the next by a few thousandths."""
 RULES = (
     "chosen peak: the lowest sum of general and domain loss at the end of the runs at both ratios",
-    "tolerance: the mean change of the general loss of these runs at the chosen peak, to 0.01 nats and at least that, "
-    "so that a critical ratio exists between them at this scale",
+    "tolerance: the change of the general loss half-way between both ratios (on a straight line over log R, at their "
+    "geometric mean) at the chosen peak, to 0.001 nats and at least 0.01, so that R* is no ratio of the sweep",
 )
 
 
@@ -38,35 +41,39 @@ def main() -> None:
     """Do the steps that were asked for."""
     options = read_options("cmr", __doc__)
     size, material = SHORT if options.short else FULL, prepare(options)
-    if "pilot" in options.steps:
-        pilot(options, size, material)
-    if {"predict", "confirm"} & {*options.steps}:
-        side_by_side(partial(run_seed, options, size, material), options.seeds, options.jobs)
-    if "report" in options.steps:
-        frozen = {"base model": frozen_base(options), "sweep": read_frozen(options.output / "frozen.json")}
-        say(f"wrote {write_report(options, frozen, size)}")
+
+    def of_seeds(work: partial[None]) -> None:
+        side_by_side(work, options.seeds, options.jobs)
+
+    take_steps(
+        options,
+        {
+            "pilot": lambda: pilot_once(options, material, partial(choose, options, size, material)),
+            "predict": lambda: of_seeds(partial(predict_seed, options, size, material)),
+            "confirm": lambda: of_seeds(partial(confirm_seed, options, size, material)),
+            "report": lambda: say(f"wrote {write_report(options, all_frozen(options, 'sweep'), size)}"),
+        },
+    )
 
 
-def pilot(options: Options, size: Size, material: Material) -> Frozen:
-    """Choose the base, the learning rate of the sweep and the tolerance; nothing that is frozen is chosen again."""
-    path = options.output / "frozen.json"
-    pilot_base(options, material)
-    if path.exists():
-        return read_frozen(path)
-    base = english_base(options, material, PILOT_SEED)
+def choose(options: Options, size: Size, material: Material) -> Choice:
+    """The learning rate of the sweep and the tolerance. Bases of all seeds are made here, as many at a time as may."""
+    bases = side_by_side(partial(english_base, options, material), (PILOT_SEED, *options.seeds), options.jobs)
     trials = list(product(size.rates, size.pilot_ratios))
-    rows = side_by_side(partial(_try, options, size, material, base), trials, options.jobs)
+    rows = side_by_side(partial(_try, options, size, material, bases[0]), trials, options.jobs)
     sums = {rate: sum(row["general"] + row["domain"] for row in rows if row["peak"] == rate) for rate in size.rates}
     rate = min(sums, key=lambda one: sums[one])
-    rises = [row["general change"] for row in rows if row["peak"] == rate]
-    epsilon = max(round(sum(rises) / len(rises) / FEWEST_DIGITS), 1) * FEWEST_DIGITS
-    return freeze(path, {"peak": rate, "epsilon": round(epsilon, 4), "warmup": size.warmup}, RULES, rows)
+    changes = [row["general change"] for row in rows if row["peak"] == rate]
+    epsilon = round(sum(changes) / len(changes) / FEWEST_DIGITS) * FEWEST_DIGITS
+    chosen = {"peak": rate, "epsilon": round(max(epsilon, LEAST_TOLERANCE), 4), "warmup": size.warmup}
+    return chosen, RULES, rows
 
 
 def _try(options: Options, size: Size, material: Material, base: Path, trial: tuple[float, float]) -> dict[str, Any]:
     rate, ratio = trial
     output = options.output / f"pilot-{rate:g}"
-    (run,) = sweep(options, size, material, Sweep(output, base, (ratio,), size.tokens, PILOT_SEED, rate))
+    wanted = Sweep(output, base, (ratio,), size.tokens, PILOT_SEED, rate, size.few_evaluations)
+    (run,) = sweep(options, size, material, wanted)
     found = losses(run.directory)
     first, last = found[0], found[max(found)]
     return {
@@ -79,22 +86,28 @@ def _try(options: Options, size: Size, material: Material, base: Path, trial: tu
     }
 
 
-def run_seed(options: Options, size: Size, material: Material, seed: int) -> None:
-    """One seed: base, sweep and predictions; then what they speak of."""
-    frozen = read_frozen(options.output / "frozen.json").chosen
-    home = options.output / f"seed-{seed}"
+def predict_seed(options: Options, size: Size, material: Material, seed: int) -> None:
+    """The sweep of one seed, and what its laws predict."""
+    frozen, home = read_frozen(options.frozen).chosen, options.home(seed)
     foretold = home / "predictions.json"
-    if "predict" in options.steps and not foretold.exists():
-        base = english_base(options, material, seed)
-        sweep(options, size, material, Sweep(home / "sweep", base, size.ratios, size.tokens, seed, frozen["peak"]))
-        predictions, plan = foresee(read_sweep([home / "sweep"], ROLES), size, frozen["epsilon"])
-        predict(foretold, predictions, plan)
-        say(f"seed {seed}: predicted R* {plan['critical']}")
-    if "confirm" in options.steps:
-        plan = read_predictions(foretold).plan
-        base = english_base(options, material, seed)
-        for name, ratios, tokens in confirming(size, plan):
-            sweep(options, size, material, Sweep(home / name, base, ratios, tokens, seed, frozen["peak"]))
+    if foretold.exists():
+        return
+    base = english_base(options, material, seed)
+    wanted = Sweep(home / "sweep", base, size.ratios, size.tokens, seed, frozen["peak"], size.evaluations)
+    sweep(options, size, material, wanted)
+    predictions, plan = foresee(read_sweep([home / "sweep"], ROLES), size, frozen["epsilon"])
+    predict(foretold, predictions, plan)
+    say(f"seed {seed}: predicted R* {plan['critical']}")
+
+
+def confirm_seed(options: Options, size: Size, material: Material, seed: int) -> None:
+    """The runs that the predictions of one seed speak of. Raises ConfigError where there are none."""
+    home = options.home(seed)
+    plan = read_predictions(home / "predictions.json").plan
+    base, rate = english_base(options, material, seed), read_frozen(options.frozen).chosen["peak"]
+    for name, ratio, tokens in confirming(size, plan):
+        wanted = Sweep(home / name, base, (ratio,), tokens, seed, rate, size.few_evaluations)
+        sweep(options, size, material, wanted)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from cmr_predictions import measured
 from cmr_runs import Size
 from options import Options
-from page import OUTCOME_HEAD, frozen_part, head, outcomes, predictions_part, spread, table, write_page
+from page import frozen_part, head, predictions_part, seed_part, spread, table, write_page
 from record import Frozen, Predictions, read_predictions
 from running import began_at, losses
 from scale import KI
@@ -26,7 +26,7 @@ CONFIRMING = ("left-out", "critical-*", "larger")
 
 def write_report(options: Options, frozen: Mapping[str, Frozen], size: Size) -> Path:
     """Tables and pictures of the seeds whose predictions are there; seeds without are named as not run."""
-    homes = {seed: options.output / f"seed-{seed}" for seed in options.seeds}
+    homes = {seed: options.home(seed) for seed in options.seeds}
     found = {
         seed: read_predictions(home / "predictions.json")
         for seed, home in homes.items()
@@ -38,14 +38,14 @@ def write_report(options: Options, frozen: Mapping[str, Frozen], size: Size) -> 
     sweeps = {seed: read_sweep([homes[seed] / "sweep"], Roles((), ())) for seed in found}
     for seed in list(found)[:1]:
         plot_analysis(analyse(sweeps[seed], size.question(size.tokens, epsilon)), pictures / "cmr-fit.png")
-    _draw_confirming({seed: homes[seed] for seed in found}, epsilon, pictures / "cmr-confirmed.png")
+    _draw_confirming({seed: homes[seed] for seed in found}, size, epsilon, pictures / "cmr-confirmed.png")
     names = {f"seed {seed}": one for seed, one in found.items()}
     begun = {f"seed {seed}": _begun(homes[seed]) for seed in found}
     parts = [
         head("The critical mixture ratio", list(found), options, min(begun.values(), default=math.inf)),
         frozen_part(frozen),
         predictions_part(names, begun),
-        *(_seed_part(seed, one, measured(homes[seed], size.budgets)) for seed, one in found.items()),
+        *(seed_part(seed, one, measured(homes[seed], size.budgets)) for seed, one in found.items()),
         _critical_part(found, size.budgets),
         _sweep_part(sweeps, size.budgets),
     ]
@@ -58,10 +58,6 @@ def _begun(home: Path) -> float:
     return min(map(began_at, runs), default=math.inf)
 
 
-def _seed_part(seed: int, found: Predictions, measured: Mapping[str, float]) -> str:
-    return f"### Seed {seed}\n\n" + table([OUTCOME_HEAD, *outcomes(found, measured)])
-
-
 def _critical_part(found: Mapping[int, Predictions], budgets: Sequence[int]) -> str:
     rows = [["budget", *(f"seed {seed}" for seed in found), "over seeds"]]
     for tokens in map(str, budgets):
@@ -69,6 +65,8 @@ def _critical_part(found: Mapping[int, Predictions], budgets: Sequence[int]) -> 
         known = [ratio for ratio in ratios if ratio is not None]
         cells = [_critical_words(one, tokens) for one in found.values()]
         rows.append([f"{int(tokens) // KI}Ki", *cells, spread(known, 3)])
+        others = [one.plan["intervals"][tokens]["with the paper's lambda"] for one in found.values()]
+        rows.append([f"{int(tokens) // KI}Ki, lambda 1000", *others, "-"])
     return "## R*, with the limit that is met first and the bootstrap's 95 % interval\n\n" + table(rows)
 
 
@@ -97,8 +95,8 @@ def _sweep_part(sweeps: Mapping[int, Measurements], budgets: Sequence[int]) -> s
     return "## The sweep: change of loss from the base (nats a token)\n\n" + table(rows)
 
 
-def _draw_confirming(homes: Mapping[int, Path], epsilon: float, output: Path) -> None:
-    """The general loss of the runs at R* and beyond, with the tolerance."""
+def _draw_confirming(homes: Mapping[int, Path], size: Size, epsilon: float, output: Path) -> None:
+    """The general loss of the runs at R* (of the smaller budget dashed) and beyond, with the tolerance."""
     figure = new_figure(9, 4)
     axes = figure.subplots(1, 1)
     colours = {"critical-*": "tab:blue", "larger": "tab:red"}
@@ -106,7 +104,7 @@ def _draw_confirming(homes: Mapping[int, Path], epsilon: float, output: Path) ->
         for run in sorted(run.parent for home in homes.values() for run in home.glob(f"{name}/ratio-*/metrics.jsonl")):
             curve = {tokens: found["english"] for tokens, found in losses(run).items()}
             label = f"{run.parents[1].name}: {'R*' if name != 'larger' else 'beyond R*'} = {run.name.split('-')[1]}"
-            style = "-" if len(curve) > 6 else "--"
+            style = "--" if run.parent.name == f"critical-{size.budgets[0]}" else "-"
             axes.plot(list(curve), [loss - curve[0] for loss in curve.values()], style, color=colour, label=label)
     axes.axhline(epsilon, color="black", linewidth=1, label=f"tolerance {epsilon:g}")
     style_axes(axes, "general loss at R* and beyond it", "change from the base (nats)")

@@ -13,13 +13,17 @@ from scale import KI
 
 from megakor.curriculum.cmr.across_ratios import fit_law_across
 from megakor.curriculum.cmr.analysis import Analysis, analyse
-from megakor.curriculum.cmr.critical import BELOW
+from megakor.curriculum.cmr.critical import BELOW, Critical
 from megakor.curriculum.cmr.measurements import Measurements
+from megakor.curriculum.cmr.settings import Settings
 
 ERROR = 0.01
 """The promise of the law: a ratio that was left out is predicted within this share of its loss."""
-FARTHER = 0.25
-"""A clearly larger ratio is R* and this."""
+FARTHER, FARTHEST = 2.0, 0.9
+"""A clearly larger ratio is the largest R* times this, and at most that."""
+ROOM = 0.01
+"""Nats. Where the tolerance is the limit the law puts R* at the tolerance itself, and half of all runs there would be
+above it by noise alone: a tolerance counts as kept up to this much above, and as exceeded from there."""
 
 
 def foresee(measurements: Measurements, size: Size, epsilon: float) -> tuple[list[Prediction], dict[str, Any]]:
@@ -27,7 +31,7 @@ def foresee(measurements: Measurements, size: Size, epsilon: float) -> tuple[lis
     analyses = [analyse(measurements, size.question(tokens, epsilon)) for tokens in size.budgets]
     critical = {str(one.tokens): _critical(one) for one in analyses}
     ratios = [ratio for ratio in critical.values() if ratio is not None]
-    larger = min(round(max(ratios) + FARTHER, 4), 1.0) if ratios else None
+    larger = round(min(max(ratios) * FARTHER, FARTHEST), 4) if ratios else None
     predictions = [found for one in analyses for found in _of_left_out(one, measurements, size.left_out)]
     for one in analyses:
         predictions += _of_tolerance(one, measurements, critical[str(one.tokens)], larger, epsilon)
@@ -48,7 +52,18 @@ def _told(analysis: Analysis) -> dict[str, Any]:
         "kind": found.kind if found else None,
         "limit": found.limit if found else None,
         "interval": [interval.low, interval.high] if interval else None,
+        "with the paper's lambda": next(map(_words, _with_weight(analysis, Settings().weight)), "none"),
     }
+
+
+def _with_weight(analysis: Analysis, weight: float) -> list[Critical]:
+    """R* for another lambda; empty where there is none."""
+    asked = (analysis.settings.epsilon, weight)
+    return [one.critical for one in analysis.sensitivity if (one.epsilon, one.weight) == asked and one.critical]
+
+
+def _words(critical: Critical) -> str:
+    return critical.words + (f" ({critical.limit})" if critical.limit else "")
 
 
 def _of_left_out(analysis: Analysis, measurements: Measurements, ratio: float) -> list[Prediction]:
@@ -75,24 +90,22 @@ def _of_tolerance(
 ) -> list[Prediction]:
     """The change of the general loss: within the tolerance at R*, beyond it at the larger ratio."""
     (_, base, law), _ = _laws(analysis, measurements)
-    found = []
+    limit, kilo, found = epsilon + ROOM, _kilo(analysis.tokens), []
     if critical is not None:
-        expected = float(law.at(critical)) - base
-        found.append(Prediction(f"general change at R*, {_kilo(analysis.tokens)}", expected, high=epsilon))
+        found.append(Prediction(f"general change at R*, {kilo}", float(law.at(critical)) - base, high=limit))
     if larger is not None:
-        expected_there = float(law.at(larger)) - base if larger < 1 else None
-        found.append(Prediction(f"general change beyond R*, {_kilo(analysis.tokens)}", expected_there, low=epsilon))
+        found.append(Prediction(f"general change beyond R*, {kilo}", float(law.at(larger)) - base, low=limit))
     return found
 
 
-def confirming(size: Size, plan: Mapping[str, Any]) -> list[tuple[str, tuple[float, ...], int]]:
-    """(directory, ratios, tokens) of the confirming runs."""
-    runs = [("left-out", (size.left_out,), size.tokens)]
+def confirming(size: Size, plan: Mapping[str, Any]) -> list[tuple[str, float, int]]:
+    """(directory, ratio, tokens) of the confirming runs."""
+    runs = [("left-out", size.left_out, size.tokens)]
     for tokens, ratio in plan["critical"].items():
         if ratio is not None:
-            runs.append((f"critical-{tokens}", (ratio,), int(tokens)))
+            runs.append((f"critical-{tokens}", ratio, int(tokens)))
     if plan["larger"] is not None:
-        runs.append(("larger", (plan["larger"],), size.tokens))
+        runs.append(("larger", plan["larger"], size.tokens))
     return runs
 
 

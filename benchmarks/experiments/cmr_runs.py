@@ -19,17 +19,24 @@ from megakor.laws.sweep_plan import PlannedRun, SweepSettings, plan_sweep
 from megakor.laws.sweep_runs import Roles
 from megakor.laws.sweep_state import check_unchanged
 
+WEIGHT = 1.0
+"""lambda: nats of both losses count alike, so that the tolerance decides R* and not T0. With the paper's 1000 a ratio
+must also have turned before the budget ends; the report tells what R* is then."""
 ROLES = Roles(general=("english",), domain=("korean",))
 
 
 @dataclass(frozen=True)
 class Size:
-    """How long and how many the runs are. `budgets` are those that R* is asked for, in tokens; the last is a run's."""
+    """How long and how many the runs are. `budgets` are those that R* is asked for, in tokens; the last is a run's, and
+    the first half of it."""
 
     ratios: tuple[float, ...]
     left_out: float
     budgets: tuple[int, int]
     evaluations: int
+    """Of a run whose curve is fitted."""
+    few_evaluations: int
+    """Of another run of as many tokens: even, so that both budgets are evaluated."""
     warmup: int
     rates: tuple[float, ...]
     pilot_ratios: tuple[float, float]
@@ -43,12 +50,12 @@ class Size:
 
     def question(self, tokens: int, epsilon: float) -> Settings:
         """What a fit is asked for one budget."""
-        return Settings(tokens=tokens, epsilon=epsilon, replicates=self.replicates)
+        return Settings(tokens=tokens, epsilon=epsilon, weight=WEIGHT, replicates=self.replicates)
 
 
-RATIOS, LEFT_OUT = (1 / 8, 1 / 4, 1 / 2, 3 / 4), 3 / 8
-FULL = Size(RATIOS, LEFT_OUT, (32 * KI, 64 * KI), 8, 4 * KI, (5e-4, 1.5e-3), (1 / 8, 1 / 2), 200)
-SHORT = Size(RATIOS, LEFT_OUT, (4 * KI, 8 * KI), 8, KI // 2, (3e-3,), (1 / 8, 1 / 2), 20)
+RATIOS, LEFT_OUT, PILOT_RATIOS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4), 3 / 8, (1 / 4, 1 / 2)
+FULL = Size(RATIOS, LEFT_OUT, (128 * KI, 256 * KI), 16, 4, 8 * KI, (5e-4,), PILOT_RATIOS, 200)
+SHORT = Size(RATIOS, LEFT_OUT, (4 * KI, 8 * KI), 8, 2, KI // 2, (3e-3,), PILOT_RATIOS, 20)
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class Sweep:
     tokens: int
     seed: int
     rate: float
+    evaluations: int
+    """If it were as long as `Size.tokens`; a shorter run has fewer, as far apart."""
 
 
 def sweep(options: Options, size: Size, material: Material, wanted: Sweep) -> list[PlannedRun]:
@@ -74,7 +83,7 @@ def sweep(options: Options, size: Size, material: Material, wanted: Sweep) -> li
         tokens=wanted.tokens,
         seeds=(wanted.seed,),
         warmup=size.warmup,
-        evaluations=size.evaluations * wanted.tokens // size.tokens,
+        evaluations=wanted.evaluations * wanted.tokens // size.tokens,
     )
     runs = plan_sweep(_config(options, material, wanted), settings)
     for run in runs:

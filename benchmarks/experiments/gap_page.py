@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 
+from gap_probes import probes_part
 from options import Options
-from page import OUTCOME_HEAD, frozen_part, head, outcomes, predictions_part, spread, table, write_page
-from record import Frozen, read_predictions
-from running import FINISHED, began_at
+from page import spread, table, write_page
+from page_of_seeds import beginning, finished_seeds
+from record import Frozen
 from scale import KI
 
 from megakor.curriculum.stability_gap import Gap
@@ -27,26 +28,16 @@ SERIES = {GENERAL: "general/loss", DOMAIN: "domain/loss"}
 
 def write_report(options: Options, frozen: Mapping[str, Frozen]) -> Path:
     """Tables and pictures of the seeds whose runs are all there; the others are left out."""
-    homes = {seed: options.output / f"seed-{seed}" for seed in options.seeds}
-    done = {seed: home for seed, home in homes.items() if all((home / one / FINISHED).exists() for one in STRATEGIES)}
-    found = read_predictions(options.output / "predictions.json")
+    homes = finished_seeds(options, STRATEGIES)
+    runs = {seed: [read_gaps(home / name) for name in STRATEGIES] for seed, home in homes.items()}
+    parts = beginning("The stability gap", options, frozen, homes, lambda home: _measured(dips(home)))
+    parts.append(_strategies_part([dips(home) for home in homes.values()]))
+    parts.append(probes_part(list(runs.values())))
     pictures = options.output / "report"
     make_directory(pictures)
-    runs = {seed: [read_gaps(home / name) for name in STRATEGIES] for seed, home in done.items()}
-    begun = min((began_at(home / name) for home in done.values() for name in STRATEGIES), default=math.inf)
-    parts = [
-        head("The stability gap", list(done), options, begun),
-        frozen_part(frozen),
-        predictions_part({"all seeds": found}, {"all seeds": begun}),
-    ]
-    for seed, home in done.items():
-        parts.append(f"### Seed {seed}\n\n" + table([OUTCOME_HEAD, *outcomes(found, _measured(dips(home)))]))
-    parts.append(_strategies_part([dips(home) for home in done.values()]))
-    parts += [
-        f"## All series of seed {seed} (`megakor gap`)\n\n```\n{gap_table(one)}\n```" for seed, one in runs.items()
-    ]
-    for seed in list(runs)[:1]:
-        plot_gaps([_shown(run) for run in runs[seed]], pictures / "stability-gap.png")
+    for seed, first in list(runs.items())[:1]:
+        parts.append(f"## All series of seed {seed} (`megakor gap`)\n\n```\n{gap_table(first)}\n```")
+        plot_gaps([_shown(run) for run in first], pictures / "stability-gap.png")
     return write_page(options, parts)
 
 

@@ -23,6 +23,8 @@ PAPER = 50_000_000_000
 """Tokens of the plain recipe in the fragments."""
 KOREAN_BEFORE = 0.2
 """Share of Korean in what the base reads last: a domain of which nothing is known cannot be lost."""
+EVERY, EARLY = 15_000_000_000, (500_000_000, 1_000_000_000, 2_000_000_000, 4_000_000_000, 7_500_000_000)
+"""Evaluation points in the tokens of the paper. Fewer than the fragments have, on more text each."""
 COPIES = 8
 """Sequences of the copying probe; each repeats a quarter of a row."""
 
@@ -37,7 +39,7 @@ class Size:
     rates: tuple[float, ...]
 
 
-FULL = Size(128 * KI, 48 * KI, 64 * KI, (5e-4, 1.5e-3))
+FULL = Size(256 * KI, 96 * KI, 128 * KI, (5e-4, 1.5e-3))
 SHORT = Size(16 * KI, 8 * KI, 8 * KI, (3e-3,))
 
 
@@ -95,8 +97,8 @@ def _config(options: Options, material: Material, recipe: Recipe) -> Config:
     config.evaluation = replace(
         fragment.evaluation,
         tokens=scale.evaluation,
-        every=scaled(fragment.evaluation.every or PAPER),
-        early=sorted({scaled(tokens) for tokens in fragment.evaluation.early}),
+        every=scaled(EVERY),
+        early=sorted({scaled(tokens) for tokens in EARLY}),
         probes=_probes(material, scale),
     )
     for source in config.evaluation.sources.values():

@@ -91,7 +91,13 @@ def text_name(path: Path | None) -> str:
 
 def _description(options: Options) -> dict[str, object]:
     text = {"ko": text_name(options.korean), "en": text_name(options.english)}
-    return {"text": text, "megabytes": options.scale.megabytes, "vocabulary": options.scale.vocabulary}
+    scale = options.scale
+    return {
+        "text": text,
+        "megabytes": scale.megabytes,
+        "vocabulary": scale.vocabulary,
+        "probe items": scale.probe_items,
+    }
 
 
 def _write_texts(options: Options, directory: Path, scale: Scale) -> Mapping[str, Path]:

@@ -31,6 +31,20 @@ class Options:
     parallel: Path | None
 
     @property
+    def frozen(self) -> Path:
+        """The file of what the pilot chose."""
+        return self.output / "frozen.json"
+
+    @property
+    def predictions(self) -> Path:
+        """The file of what is predicted of all seeds alike."""
+        return self.output / "predictions.json"
+
+    def home(self, seed: int) -> Path:
+        """The directory of a reported seed."""
+        return self.output / f"seed-{seed}"
+
+    @property
     def scale(self) -> Scale:
         """Sizes of text and model."""
         return SHORT if self.short else FULL

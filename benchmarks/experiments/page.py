@@ -76,6 +76,11 @@ def predictions_part(found: Mapping[str, Predictions], begun: Mapping[str, float
     return "## Predictions, and what was measured\n\n" + table(rows)
 
 
+def seed_part(seed: int, found: Predictions, measured: Mapping[str, float]) -> str:
+    """What became of the predictions on one seed."""
+    return f"### Seed {seed}\n\n" + table([["", "predicted", "met if", "measured", ""], *outcomes(found, measured)])
+
+
 def outcomes(found: Predictions, measured: Mapping[str, float], digits: int = 4) -> list[list[str]]:
     """One row for each prediction: what it says, what was measured, met or missed; "not run" where nothing was."""
     rows = []
@@ -88,9 +93,6 @@ def outcomes(found: Predictions, measured: Mapping[str, float], digits: int = 4)
         value = measured[one.key]
         rows.append([one.key, expected, limits, f"{value:.{digits}f}", "met" if one.met(value) else "**missed**"])
     return rows
-
-
-OUTCOME_HEAD = ["", "predicted", "met if", "measured", ""]
 
 
 def _limits(low: float | None, high: float | None, digits: int) -> str:

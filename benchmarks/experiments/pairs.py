@@ -13,25 +13,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from material import Material, made_once, text_name
+from pair_rows import CONTEXTS, context_rows, documents_by_id, one_language_rows, write_rows
 from running import say
 from sample_pairs import sample_pairs
 from scale import Scale
 
 from megakor.corpus.holdout import HoldoutRule
-from megakor.corpus.index_file import IndexFile
-from megakor.corpus.manifest import read_manifest
-from megakor.corpus.metadata import read_metadata
-from megakor.corpus.operations.pieces import Piece
 from megakor.corpus.operations.regroup import regroup
 from megakor.corpus.operations.regroup_options import CROSS_LINGUAL, RegroupOptions
-from megakor.corpus.operations.row_sink import RowFormat, RowSink
-from megakor.corpus.operations.workplace import Output, publish_shards, workplace
+from megakor.corpus.operations.row_sink import RowFormat
+from megakor.corpus.operations.workplace import Output
 from megakor.corpus.preprocess import PreprocessOptions, preprocess
-from megakor.corpus.shard import ShardReader
 from megakor.corpus.tokenizer import PADDING, Tokenizer
 from megakor.errors import DataError
 from megakor.storage import new_text_file
@@ -39,8 +33,6 @@ from megakor.storage import new_text_file
 HANGUL = re.compile("[가-힣]")
 HELD_OUT = HoldoutRule(0.1, seed=1)
 ROWS_SEED = 1
-CONTEXTS = ("own", "none", "other")
-"""What stands before the Korean of a held-out pair in its segment: its English, nothing, another pair's English."""
 Pair = dict[str, str]
 
 
@@ -54,6 +46,11 @@ class ParallelText:
     def training(self) -> Path:
         """Rows in which every document has its translation beside it, all of a row in one segment."""
         return self.directory / "rows"
+
+    @property
+    def one_language(self) -> Path:
+        """The same documents in rows of one language each, all of a row in one segment."""
+        return self.directory / "rows-of-one-language"
 
     def documents(self, language: str, part: str = "training") -> Path:
         """Documents of one language, of the training pages or of the `held-out` ones."""
@@ -84,7 +81,7 @@ def _make(text: ParallelText, material: Material, file: Path | None, pages: int,
     pad = Tokenizer.load(material.tokenizer).token_id(PADDING) or 0
     options = RegroupOptions(row_tokens=scale.row, mode=CROSS_LINGUAL, pad_id=pad, seed=ROWS_SEED, pair_field="id")
     regroup([text.documents("en"), text.documents("ko")], Output(text.training), options, say)
-    _write_contexts(text, scale.row, pad)
+    _write_rows(text, scale.row, pad)
 
 
 def _pages(file: Path | None, pages: int) -> Iterable[Pair]:
@@ -128,42 +125,19 @@ def _build(text: ParallelText, part: str, language: str, pairs: Sequence[Pair], 
     preprocess(build, say)
 
 
-def _write_contexts(text: ParallelText, row: int, pad: int) -> None:
-    """Rows of one held-out pair each. Only Korean counts, but for its first token, which nothing precedes in a segment
-    of its own: so every kind of context is scored on the very same tokens."""
-    english, korean = (_documents(text.documents(language, "held-out"), language) for language in ("en", "ko"))
-    names = [name for name in korean if name in english and len(english[name]) + len(korean[name]) <= row]
-    if len(names) < 2:
-        raise DataError(f"{text.directory}: fewer than two held-out pairs fit into rows of {row} tokens.")
-    others = dict(zip(names, names[1:] + names[:1], strict=True))
+def _write_rows(text: ParallelText, row: int, pad: int) -> None:
+    training, held_out = (
+        [documents_by_id(text.documents(language, part), language) for language in ("en", "ko")]
+        for part in ("training", "held-out")
+    )
+    source = text.documents("ko")
+    write_rows(
+        text.one_language,
+        source,
+        one_language_rows(training, text.training, ROWS_SEED),
+        RowFormat(row, pad, whole=True),
+    )
+    english, korean = held_out
     for kind in CONTEXTS:
-        rows = []
-        for name in names:
-            room = row - len(korean[name])
-            before = english[others[name] if kind == "other" else name]
-            before = before.part(max(len(before) - room, 0), len(before))
-            unlearnt = Piece(before.tokens, before.document, "en", before.offset, ((0, len(before)),))
-            rows.append([unlearnt, Piece(korean[name].tokens, korean[name].document, "ko", 0, ((0, 1),))])
-        _write_rows(text, kind, rows, RowFormat(row, pad, whole=kind != "none"))
-
-
-def _write_rows(text: ParallelText, kind: str, rows: list[list[Piece]], form: RowFormat) -> None:
-    prefix, source = text.context(kind), text.documents("ko", "held-out")
-    described: dict[str, Any] = {"name": "held-out pairs", "options": {"context": kind}, "inputs": []}
-    with workplace(prefix) as directory:
-        reader = ShardReader(source)
-        with RowSink(directory / prefix.name, reader.dtype, read_manifest(source), described, form) as sink:
-            for row in rows:
-                sink.add(row)
-            sink.finish(None)
-            publish_shards(directory, [prefix])
-
-
-def _documents(prefix: Path, language: str) -> dict[str, Piece]:
-    """id -> the tokens of its document, of a small shard."""
-    reader, index = ShardReader(prefix), IndexFile.open(prefix)
-    offsets = index.offsets(0, reader.documents)
-    names = [name for batch in read_metadata(prefix, 1 << 16, ["id"]) or () for name in batch.column("id").to_pylist()]
-    tokens = reader.read(0, reader.tokens)
-    parts = np.split(tokens, offsets[1:-1])
-    return {name: Piece(part, number, language) for number, (name, part) in enumerate(zip(names, parts, strict=True))}
+        form = RowFormat(row, pad, whole=kind != "none")
+        write_rows(text.context(kind), source, context_rows(english, korean, kind, row), form)

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from english_base import frozen_base, pilot_base
 from gap_page import DOMAIN, GENERAL, STRATEGIES, dips, write_report
 from gap_recipes import FULL, SHORT, Recipe, Size, bilingual_base, run_recipe
 from material import Material, prepare
 from options import PILOT_SEED, Options, read_options
-from record import Frozen, Prediction, freeze, predict, read_frozen, read_predictions
+from record import Frozen, Prediction, predict, read_frozen, read_predictions
 from running import exit_code, losses, say, side_by_side
+from stages import Choice, all_frozen, pilot_once, take_steps
 
 ROOM = 0.15
 """Shares of a dip, and nats, are predicted to within this much of what the pilot saw."""
@@ -34,24 +34,19 @@ def main() -> None:
     """Do the steps that were asked for."""
     options = read_options("stability-gap", __doc__)
     size, material = SHORT if options.short else FULL, prepare(options)
-    if "pilot" in options.steps:
-        pilot(options, size, material)
-    if "predict" in options.steps:
-        foresee(options, read_frozen(options.output / "frozen.json"))
-    if "confirm" in options.steps:
-        read_predictions(options.output / "predictions.json")
-        side_by_side(partial(run_seed, options, size, material), options.seeds, options.jobs)
-    if "report" in options.steps:
-        frozen = {"base model": frozen_base(options), "recipes": read_frozen(options.output / "frozen.json")}
-        say(f"wrote {write_report(options, frozen)}")
+    take_steps(
+        options,
+        {
+            "pilot": lambda: pilot_once(options, material, partial(choose, options, size, material)),
+            "predict": lambda: foresee(options, read_frozen(options.frozen)),
+            "confirm": lambda: confirm(options, size, material),
+            "report": lambda: say(f"wrote {write_report(options, all_frozen(options, 'recipes'))}"),
+        },
+    )
 
 
-def pilot(options: Options, size: Size, material: Material) -> Frozen:
-    """Choose the learning rate by the plain recipe, then see what the strategies do on the pilot's seed."""
-    path = options.output / "frozen.json"
-    pilot_base(options, material)
-    if path.exists():
-        return read_frozen(path)
+def choose(options: Options, size: Size, material: Material) -> Choice:
+    """The learning rate by the plain recipe; then what the strategies do at it, on the pilot's seed."""
     base = bilingual_base(options, size, material, PILOT_SEED)
     home = options.output / "pilot"
     tried = side_by_side(partial(_try, options, size, material, base), size.rates, options.jobs)
@@ -60,7 +55,7 @@ def pilot(options: Options, size: Size, material: Material) -> Frozen:
         Recipe(name, base, home / f"{best:g}", size.pilot, PILOT_SEED, best) for name in STRATEGIES if name != "plain"
     ]
     side_by_side(partial(run_recipe, options, material), runs, options.jobs)
-    return freeze(path, {"peak": best, "plain tokens": size.plain}, RULES, tried)
+    return {"peak": best, "plain tokens": size.plain}, RULES, tried
 
 
 def _try(options: Options, size: Size, material: Material, base: Path, rate: float) -> dict[str, Any]:
@@ -83,15 +78,21 @@ def foresee(options: Options, frozen: Frozen) -> None:
         gone, more = seen[name]["gone"], seen[name]["domain"] - plain["domain"]
         found.append(Prediction(f"{GENERAL}, {name}: share of the dip that goes", gone, gone - ROOM, gone + ROOM))
         found.append(Prediction(f"{DOMAIN}, {name}: at the end, above plain", more, more - ROOM, more + ROOM))
-    predict(options.output / "predictions.json", found, {"seen by the pilot": seen})
+    predict(options.predictions, found, {"seen by the pilot": seen})
+
+
+def confirm(options: Options, size: Size, material: Material) -> None:
+    """The reported runs. Raises ConfigError where nothing is predicted."""
+    read_predictions(options.predictions)
+    side_by_side(partial(run_seed, options, size, material), options.seeds, options.jobs)
 
 
 def run_seed(options: Options, size: Size, material: Material, seed: int) -> None:
     """All recipes of one seed."""
     base = bilingual_base(options, size, material, seed)
-    rate = read_frozen(options.output / "frozen.json").chosen["peak"]
+    rate = read_frozen(options.frozen).chosen["peak"]
     for name in STRATEGIES:
-        run_recipe(options, material, Recipe(name, base, options.output / f"seed-{seed}", size.plain, seed, rate))
+        run_recipe(options, material, Recipe(name, base, options.home(seed), size.plain, seed, rate))
 
 
 if __name__ == "__main__":

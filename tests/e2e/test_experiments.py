@@ -7,11 +7,14 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from real_runs import PATIENCE, Ended, kill_when
 
+from megakor.corpus.row_file import RowFile
+from megakor.corpus.shard import ShardReader
 from megakor.report.metrics import read_metrics
 
 pytestmark = pytest.mark.slow
@@ -113,23 +116,40 @@ def test_every_strategy_has_a_row_and_every_prediction_an_outcome(gaps: Laborato
     assert len(re.findall(r"(met|\*\*missed\*\*) \|$", report, re.MULTILINE)) == len(foretold["predictions"])
 
 
-def test_both_masks_read_the_same_tokens_and_differ_in_nothing_but_what_they_see(packed: Laboratory) -> None:
+def test_two_models_read_the_same_tokens_and_differ_in_their_mask_and_the_third_in_its_rows(packed: Laboratory) -> None:
     home = packed.output("crosslingual") / f"seed-{SEED}"
-    read = {}
-    for mask in ("document", "xlda"):
-        lines = read_metrics(home / mask / "metrics.jsonl")
-        steps = [line for line in lines if line["kind"] == "train"]
-        read[mask] = [(line["tokens"], line["batch_tokens"]) for line in steps]
-        first = {line["source"]: line["loss"] for line in lines if line["kind"] == "validation" and line["tokens"] == 0}
-        read[f"{mask} at first"] = sorted(first.items())
+    models = ("document", "xlda", "one-language")
+    read, first = {}, {}
+    for model in models:
+        lines = read_metrics(home / model / "metrics.jsonl")
+        read[model] = [(line["tokens"], line["batch_tokens"]) for line in lines if line["kind"] == "train"]
+        starts = [line for line in lines if line["kind"] == "validation" and line["tokens"] == 0]
+        first[model] = sorted((line["source"], line["loss"]) for line in starts)
     assert read["document"] == read["xlda"]
-    assert read["document at first"] == read["xlda at first"]
-    configs = [
-        (home / "configs" / f"{mask}.yaml").read_text(encoding="utf-8").splitlines() for mask in ("document", "xlda")
-    ]
-    different = [(one.strip(), two.strip()) for one, two in zip(*configs, strict=True) if one != two]
-    assert [pair for pair in different if not pair[0].startswith("dir:")] == [("mask: isolated", "mask: document")]
-    assert len(re.findall(r"(met|\*\*missed\*\*) \|$", packed.report("crosslingual"), re.MULTILINE)) == 6
+    assert len(read["one-language"]) == pytest.approx(len(read["xlda"]), rel=0.1), "as many steps, of as many tokens"
+    assert first["document"] == first["xlda"] == first["one-language"]
+    paths = [home / "configs" / f"{model}.yaml" for model in models]
+    assert different(paths[0], paths[1]) == [("mask: isolated", "mask: document")]
+    ((_, rows),) = different(paths[1], paths[2])
+    assert rows.endswith("/rows-of-one-language")
+    assert len(re.findall(r"(met|\*\*missed\*\*) \|$", packed.report("crosslingual"), re.MULTILINE)) == 9
+
+
+def different(one: Path, two: Path) -> list[tuple[str, str]]:
+    """Lines in which two configs differ, but for where their runs go."""
+    lines = [[line.strip() for line in path.read_text(encoding="utf-8").splitlines()] for path in (one, two)]
+    return [pair for pair in zip(*lines, strict=True) if pair[0] != pair[1] and not pair[0].startswith("dir:")]
+
+
+def test_rows_of_one_language_hold_every_document_once_and_are_one_segment(packed: Laboratory) -> None:
+    parallel = packed.directory / "prepared" / "parallel"
+    file = RowFile(parallel / "rows-of-one-language")
+    rows = [file.row(number) for number in range(len(file))]
+    assert {len(set(row.languages)) for row in rows} == {len(row.segment_starts) for row in rows} == {1}
+    begun = Counter(row.languages[0] for row in rows for offset in row.offsets if offset == 0)
+    assert begun == {language: ShardReader(parallel / f"training-{language}").documents for language in ("en", "ko")}
+    mixed = RowFile(parallel / "rows")
+    assert {len(set(mixed.row(number).languages)) for number in range(len(mixed))} == {2}
 
 
 def test_a_run_that_was_killed_went_on(packed: Laboratory) -> None:
