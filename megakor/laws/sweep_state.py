@@ -27,6 +27,11 @@ MAY_CHANGE = (
     "evaluation.every",
     "checkpoint",
     "report",
+    "resilience.grace_seconds",
+    "resilience.time_limit_minutes",
+    "resilience.stop_before_seconds",
+    "resilience.hang",
+    "resilience.stragglers",
     "model.vocabulary_size",
 )
 """Keys that may differ between the attempts of a run: what it measures stays the same."""

@@ -153,6 +153,12 @@ def test_other_settings_than_a_run_began_with_are_refused(config: Config, tmp_pa
     run_sweep(plan_sweep(config, wanted), wanted, Runner())
     longer = plan_sweep(config, settings(tmp_path, warmup=16 * 1024, tokens=640 * 1024))
     check_unchanged(longer[0])
+    config.resilience.grace_seconds, config.resilience.hang.step_seconds = 30.0, 900.0
+    check_unchanged(plan_sweep(config, wanted)[0])
+    config.resilience.anomalies.loss_spike = "skip_update"  # of other steps other losses
+    with pytest.raises(ConfigError, match=r"resilience\.anomalies\.loss_spike"):
+        check_unchanged(plan_sweep(config, wanted)[0])
+    config.resilience.anomalies.loss_spike = "report"
     config.lr.peak = 2e-3
     with pytest.raises(ConfigError, match=r"lr\.peak: 0\.001 then, 0\.002 now"):
         check_unchanged(plan_sweep(config, wanted)[0])
