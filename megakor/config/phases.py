@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -230,3 +230,15 @@ def steps_of(config: Config) -> tuple[PhaseSteps, ...]:
         position += whole * full
         counted.append(PhaseSteps(phase, steps + whole, position - begin, begin))
     return tuple(counted)
+
+
+def batch_ends(config: Config) -> Iterator[range]:
+    """Where batches end, in tokens: one range for batches of one size that follow each other."""
+    for counted in steps_of(config):
+        full = counted.phase.batch_tokens or config.train.global_batch_size
+        position, stop = counted.start, counted.start + counted.tokens
+        while position < stop:
+            batch = batch_tokens_at(position, full, config.train.batch_ramp)
+            last = stop if batch == full else position + batch
+            yield range(position + batch, last + 1, batch)
+            position = last

@@ -5,6 +5,7 @@ from __future__ import annotations
 from megakor.config.check import world_size_of
 from megakor.config.check_rates import decay_tokens
 from megakor.config.data_paths import check_data_paths
+from megakor.config.evaluation_grid import evaluated_at
 from megakor.config.layout import data_parallel_size, micro_batches
 from megakor.config.parameters import count_parameters, head_dimension, key_value_heads, padded_vocabulary
 from megakor.config.phases import phases_of, steps_of
@@ -33,7 +34,7 @@ def summary_text(config: Config, world_size: int | None = None, warnings: list[P
         _section("Batch", _batch(config, size)),
         _section("Budget", [_budget(config)]),
         _section("Learning rate", _learning(config)),
-        _section("Evaluation", [_evaluation(config)]),
+        _section("Evaluation", _evaluation(config)),
         _section("Checkpoints", [_checkpoints(config)]),
         ["", *phase_lines(config)],
         ["", *reading] if (reading := reading_lines(config)) else [],
@@ -129,14 +130,22 @@ def _points(every: int | None, budget: int) -> int:
     return (budget - 1) // every if every else 0
 
 
-def _evaluation(config: Config) -> str:
+def _evaluation(config: Config) -> list[str]:
     every, budget = config.evaluation.every, config.train.tokens
-    early = [point for point in config.evaluation.early if point < budget and not (every and point % every == 0)]
-    count = 2 + _points(every, budget) + len(set(early))
+    early = {point for point in config.evaluation.early if point < budget and not (every and point % every == 0)}
     rhythm = f", every {format_tokens(every)}" if every else ""
-    extra = f", {len(set(early))} more early" if early else ""
-    budget_words = f"{format_tokens(config.evaluation.tokens)} tokens of each set"
-    return f"{count} times: at 0{rhythm}{extra} and at the end; {budget_words}"
+    extra = f", {len(early)} more early" if early else ""
+    words = f"{len(evaluated_at(config))} times: at 0{rhythm}{extra} and at the end"
+    own = sum(phase.evaluation is not None for phase in config.data.phases)
+    steered = sum(phase.controllers is not None for phase in phases_of(config))
+    phases = [
+        *([f"{own} with a grid of {'its' if own == 1 else 'their'} own"] if own else []),
+        *([f"{steered} also where controllers decide"] if steered else []),
+    ]
+    return [
+        f"{words}; {format_tokens(config.evaluation.tokens)} tokens of each set",
+        *([f"of the phases, {', '.join(phases)}"] if phases else []),
+    ]
 
 
 def _checkpoints(config: Config) -> str:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from megakor.config.controllers import Controllers, ratio_of
+from megakor.config.evaluation_grid import EvaluationGrid, crosses
 from megakor.config.phases import PhaseSpan
 from megakor.config.ramp import shares_of
 from megakor.config.replay import with_replay
 from megakor.config.schema_controllers import ReplayControllerConfig, ReweightingConfig
 from megakor.curriculum.decisions import Decision, Memory
-from megakor.curriculum.evaluation_grid import EvaluationGrid, crosses
 from megakor.curriculum.replay_controller import Turn, next_ratio
 from megakor.curriculum.reweighting import reweighted
 from megakor.curriculum.schedule import Schedule

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from megakor.config.evaluation_grid import EvaluationGrid
 from megakor.config.phases import PhaseSpan
 from megakor.curriculum.decisions import Decision, Memory, followed
-from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.curriculum.schedule import Schedule
 from megakor.curriculum.steering import Loss, awaits_evaluation, considered
 from megakor.data.history import History

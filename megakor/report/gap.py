@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from megakor.config.evaluation_grid import EvaluationGrid
 from megakor.config.load import load_config
 from megakor.config.phases import phases_of
 from megakor.config.quantities import format_tokens
 from megakor.config.schema import Config
-from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.curriculum.stability_gap import Gap
 from megakor.errors import DataError
 from megakor.report.gap_series import curves_of, groups_of, is_loss

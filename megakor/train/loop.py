@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from megakor.curriculum.evaluation_grid import crosses
+from megakor.config.evaluation_grid import crosses
 from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.data.order import epochs_read
 from megakor.data.rows import read_rows, rows_of_rank

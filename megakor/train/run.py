@@ -12,11 +12,11 @@ import torch.distributed as dist
 
 from megakor.checkpoint.manager import CheckpointManager, Policy
 from megakor.checkpoint.ranks import Ranks
+from megakor.config.evaluation_grid import EvaluationGrid
 from megakor.config.parameters import WITHOUT_WEIGHTS
 from megakor.config.phases import phases_of
 from megakor.config.schema import Config, ModelConfig
 from megakor.corpus.tokenizer import Tokenizer
-from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.curriculum.schedule import Schedule
 from megakor.data.ledger import LedgerWriter
 from megakor.data.start import compile_table, start_stream

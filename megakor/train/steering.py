@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
+from megakor.config.evaluation_grid import EvaluationGrid
 from megakor.config.phases import PhaseSpan
-from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.curriculum.schedule import Schedule
 from megakor.curriculum.steering import Loss
 from megakor.data.stream import TokenStream

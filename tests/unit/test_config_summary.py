@@ -89,6 +89,21 @@ def test_the_number_of_evaluations_and_checkpoints_counts_both_ends(tmp_path: Pa
     assert "4: every 300K and at the end" in text
 
 
+def test_the_number_of_evaluations_counts_those_of_phases_and_of_their_controllers(tmp_path: Path) -> None:
+    phases = (
+        "{name: first, tokens: 400K, weights: {korean: 1}},"
+        "{name: second, weights: {korean: 1}, evaluation: {every: 100K, early: [10K]}}"
+    )
+    text = summary_text(valid_config(write(tmp_path), [f"data.phases=[{phases}]", "evaluation.every=200K"])[0])
+    # 0, 200K, 400K, 410K, 500K and on to 900K, 1M
+    assert "10 times: at 0, every 200K and at the end" in text
+    assert "of the phases, 1 with a grid of its own" in text
+    steered = "{name: only, weights: {korean: 1, english: 1}, reweighting: {every: 250K, strength: 0.1}}"
+    text = summary_text(valid_config(write(tmp_path), [f"data.phases=[{steered}]", "evaluation.every=500K"])[0])
+    assert "5 times: at 0, every 500K and at the end" in text
+    assert "of the phases, 1 also where controllers decide" in text
+
+
 def test_many_phases_are_shown_in_several_tables(tmp_path: Path) -> None:
     phases = ", ".join(f"{{name: phase{index}, tokens: 100K, weights: {{korean: 1}}}}" for index in range(10))
     text = summary_text(valid_config(write(tmp_path), [f"data.phases=[{phases}]"])[0])

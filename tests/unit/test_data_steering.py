@@ -11,12 +11,12 @@ from data_worlds import BLOCK, virtual_source, world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from megakor.config.evaluation_grid import EvaluationGrid
 from megakor.config.phases import phases_of
 from megakor.config.schema import Config, EvaluationSourceConfig
 from megakor.config.schema_controllers import ReplayControllerConfig, ReweightingConfig
 from megakor.config.schema_data import PhaseConfig, ReplayConfig, SourceConfig
 from megakor.curriculum.decisions import Decision
-from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.curriculum.schedule import Schedule
 from megakor.curriculum.steering import Loss
 from megakor.data.account import account

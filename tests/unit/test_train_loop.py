@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from megakor.config.evaluation_grid import EvaluationGrid
 from megakor.config.phases import PhaseSpan
 from megakor.config.schema import Config
-from megakor.curriculum.evaluation_grid import EvaluationGrid
 from megakor.data.mixture import CapPassedError, DataExhaustedError
 from megakor.errors import DivergedError, ExitCode
 from megakor.resilience.anomalies import STOP

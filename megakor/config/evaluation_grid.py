@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from megakor.config.phases import PhaseSpan
+from megakor.config.phases import PhaseSpan, batch_ends, phases_of
 from megakor.config.schema import Config
 
 
@@ -36,6 +37,15 @@ class _Stretch:
             or any(low < point <= high for point in self.points)
             or any(crosses(rhythm, low + inside, high + inside) for rhythm in self.rhythms)
         )
+
+    def before(self, end: int) -> set[int]:
+        """All points before `end` tokens."""
+        stop = min(self.stop, end)
+        found = {self.origin + point for point in self.points}
+        for first, every in ((self.origin, self.every), *((self.start, rhythm) for rhythm in self.rhythms)):
+            if every is not None:
+                found.update(range(first + (self.start - first) // every * every, stop, every))
+        return {point for point in found if self.start <= point < stop}
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,22 @@ class EvaluationGrid:
     def is_due(self, before: int, after: int) -> bool:
         """Whether a point lies in (before, after] tokens."""
         return any(stretch.holds_one(before, after) for stretch in self.stretches)
+
+    def before(self, end: int) -> list[int]:
+        """All points before `end` tokens, in order."""
+        return sorted(set[int]().union(*(stretch.before(end) for stretch in self.stretches)))
+
+
+def evaluated_at(config: Config) -> list[int]:
+    """Where a run is evaluated if it goes as its config plans, in tokens."""
+    runs = list(batch_ends(config))
+    end = runs[-1][-1]
+    points, found = deque(EvaluationGrid.compile(config, phases_of(config)).before(end)), {0, end}
+    for ends in runs:
+        while points and points[0] <= ends[-1]:
+            point = points.popleft()
+            found.add(ends.start + max(0, -(-(point - ends.start) // ends.step)) * ends.step if point else 0)
+    return sorted(found)
 
 
 def _rhythms(span: PhaseSpan) -> tuple[int, ...]:

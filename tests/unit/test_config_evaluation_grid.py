@@ -5,10 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from megakor.config.phases import phases_of
+from megakor.config.evaluation_grid import EvaluationGrid, evaluated_at
+from megakor.config.phases import batch_ends, phases_of
 from megakor.config.schema import Config
 from megakor.config.schema_data import PhaseConfig, PhaseEvaluationConfig, SourceConfig
-from megakor.curriculum.evaluation_grid import EvaluationGrid
+from megakor.config.schema_training import BatchRampConfig
 
 
 def config_with(*phases: PhaseConfig, every: int | None = None, early: tuple[int, ...] = ()) -> Config:
@@ -70,6 +71,34 @@ def test_larger_batches_evaluate_at_the_first_boundary_after_each_point(
     )
     wanted = sorted({-(-point // batch) * batch for point in found(config)})
     assert found(config, batch) == [point for point in wanted if point <= 100]
+
+
+@given(
+    st.integers(1, 30),
+    st.lists(st.integers(1, 110), max_size=4),
+    st.integers(1, 60),
+    st.integers(1, 17),
+    st.integers(1, 17),
+    st.sampled_from([None, BatchRampConfig(1, 20)]),
+)
+def test_a_plan_names_every_place_where_a_run_is_evaluated(
+    every: int, early: list[int], first: int, batch: int, other_batch: int, ramp: BatchRampConfig | None
+) -> None:
+    config = config_with(
+        PhaseConfig("one", first),
+        PhaseConfig("two", evaluation=own(every, *early), global_batch_size=other_batch),
+        every=7,
+        early=(3,),
+    )
+    config.train.global_batch_size, config.train.sequence_length, config.train.batch_ramp = batch, 1, ramp
+    grid = EvaluationGrid.compile(config, phases_of(config))
+    walked, places = 0, [0]
+    for ends in batch_ends(config):
+        for end in ends:
+            places += [end] if grid.is_due(walked, end) else []
+            walked = end
+    assert walked >= 100
+    assert evaluated_at(config) == sorted({*places, walked})
 
 
 def test_what_is_measured_against_is_the_start_of_the_newest_phase_with_a_grid() -> None:
