@@ -58,6 +58,22 @@ def test_a_killed_shuffle_leaves_no_half_shard_and_can_be_done_again(
     assert not (tmp_path / "out.scratch").exists()
 
 
+@pytest.mark.parametrize("verb", ["shuffle", "split", "regroup"])
+def test_what_is_killed_after_its_last_file_leaves_nothing_beside_the_output(tmp_path: Path, verb: str) -> None:
+    prefix = write_shard(tmp_path / "in", random_documents(300), {"quality": list(range(300))})
+    options = {
+        "shuffle": [],
+        "split": ["--field", "quality", "--edges", "100,200"],
+        "regroup": ["--row-tokens", "64", "--pad-id", "0"],
+    }[verb]
+    words = ["corpus", verb, str(prefix), *options, "--output", str(tmp_path / "out")]
+    killed = [sys.executable, "-c", KILLED, "megakor.corpus.operations.workplace", "_empty", "1", *words]
+    assert subprocess.run(killed, check=False).returncode == -9
+    assert (tmp_path / "out.scratch").exists()
+    assert main(words) == ExitCode.DONE
+    assert not (tmp_path / "out.scratch").exists()
+
+
 @pytest.mark.parametrize("verb", ["merge", "shuffle", "split", "deduplicate", "repeat"])
 @pytest.mark.parametrize("room", [50, 2500])
 def test_a_full_disk_is_an_error_of_storage_that_leaves_nothing(

@@ -13,7 +13,14 @@ from megakor.corpus.operations.batch import DocumentBatch
 from megakor.corpus.operations.finished import finished
 from megakor.corpus.operations.shards import Log, Shards, open_shards
 from megakor.corpus.operations.sink import DocumentSink
-from megakor.corpus.operations.workplace import Output, check_free, check_place, publish_shards, workplace
+from megakor.corpus.operations.workplace import (
+    Output,
+    check_free,
+    check_place,
+    publish_shards,
+    remove_leftovers,
+    workplace,
+)
 from megakor.errors import DataError
 from megakor.units import counted
 
@@ -61,6 +68,7 @@ def write_output(transformation: Transformation, output: Output, documents: Docu
     """
     shards, prefix = transformation.shards, output.prefix
     if not output.overwrite and (done := transformation.finished(prefix)) is not None:
+        remove_leftovers(prefix)
         say_finished(prefix, log)
         return done
     check_free(output)

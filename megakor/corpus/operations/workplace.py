@@ -54,6 +54,13 @@ def workplace(output: Path) -> Iterator[Path]:
         lock.close()
 
 
+def remove_leftovers(output: Path) -> None:
+    """Remove the workplace of a process that was killed after its output was whole; one in use stays."""
+    if shard_file(output, SUFFIX).is_dir():
+        with suppress(ConfigError, StorageError), workplace(output):
+            pass
+
+
 def check_place(output: Output, inputs: Sequence[Path]) -> None:
     """Refuse an output that is an input, or that an unfinished build is going to write. Raises ConfigError."""
     prefix = output.prefix
