@@ -18,7 +18,7 @@ from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ConfigError
 
 WORK_SUFFIX = ".work"
-SMALLEST_TASK, LARGEST_TASK = 4 << 20, 128 << 20
+SMALLEST_TASK, LARGEST_TASK = 2 << 20, 128 << 20
 _TASKS = 128
 """Tasks that a small input is cut into: some for each of many workers, so that they end at about the same time."""
 
