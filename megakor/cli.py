@@ -256,12 +256,20 @@ def _tensorboard(options: argparse.Namespace) -> int:
 def _generate(options: argparse.Namespace) -> int:
     from megakor.train.start import import_libraries
 
-    import_libraries("auto")
+    import_libraries(_device_of(options.run))
     from megakor.train.generate import generate
 
     for text in generate(options.run, options.prompt, options.tokens, options.temperature, options.seed):
         print(text)
     return ExitCode.DONE
+
+
+def _device_of(run: Path) -> str:
+    """`device` of a run; what is not there is told by whoever opens it."""
+    from megakor.config.load import load_config
+
+    path = run / "config.yaml"
+    return load_config(path).device if path.is_file() else "auto"
 
 
 def _corpus(options: argparse.Namespace) -> int:

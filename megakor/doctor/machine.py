@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
@@ -37,14 +39,28 @@ def _program() -> Iterator[Finding]:
 
 
 def _megatron_core() -> Iterator[Finding]:
+    import torch
+
     from megakor.parallel.cpu_backend import import_megatron_core
 
+    if torch.cuda.is_available():
+        yield _megatron_core_on_cuda()
+        return
     try:
         version = import_megatron_core()
     except MegakorError as error:
         yield Finding("megatron-core", "not as expected", str(error), fatal=True)
     else:
         yield Finding("megatron-core", f"{version}, all seams of the CPU backend are there")
+
+
+def _megatron_core_on_cuda() -> Finding:
+    """Imported as a run there imports it: with Transformer Engine and apex, which may fail in ways of their own."""
+    try:
+        importlib.import_module("megatron.core.optimizer")
+        return Finding("megatron-core", str(importlib.import_module("megatron.core").__version__))
+    except Exception as error:
+        return Finding("megatron-core", "cannot be imported", f"{type(error).__name__}: {error}", fatal=True)
 
 
 def _devices() -> Iterator[Finding]:
@@ -64,7 +80,7 @@ def _devices() -> Iterator[Finding]:
 
 def _apex() -> Iterator[Finding]:
     """The public package index has a web toolkit of the same name, and megatron-core would take it for NVIDIA's."""
-    found = importlib.util.find_spec("apex")
+    found = importlib.machinery.PathFinder.find_spec("apex")  # also where the CPU backend has hidden it
     if found is None:
         yield Finding("apex", "not installed; it is optional")
     # Looked at, not imported: the toolkit fails on import where its own dependencies are too new.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -39,6 +40,9 @@ SEAMS: dict[str, str] = {
         "torch's AdamW keeps `step` beside the moments; megatron-core would look for it among the loaded tensors"
     ),
 }
+
+HIDDEN = ("transformer_engine", "apex")
+"""What megatron-core uses wherever it is installed (its Adam, its gradient norm), and what computes on CUDA alone."""
 
 _depth = threading.local()
 
@@ -72,14 +76,18 @@ def cpu_backend() -> Iterator[None]:
 
 
 def import_megatron_core() -> str:
-    """Import megatron-core with torch.compile off, check that its seams are where they were, and return its version.
+    """Import megatron-core with torch.compile off and what needs CUDA hidden, check that its seams are where they were,
+    and return its version.
 
     megatron-core compiles its fused functions when it is imported, which pulls in the whole inductor: 1.6 s of a start,
-    for functions that a CPU run does not use.
+    for functions that a CPU run does not use. What is hidden stays so for the life of the process: importing it says
+    that it is not there.
 
     Raises:
         HardwareError: the installed version is one that this backend does not know, with what changed.
     """
+    for name in HIDDEN:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")

@@ -47,7 +47,7 @@ def import_libraries(device: str) -> None:
 def quiet_libraries() -> None:
     """Keep what torch and megatron-core tell their own authors (deprecations, absent accelerators) from the user's
     terminal."""
-    warnings.filterwarnings("ignore", module=r"torch\.|megatron\.")
+    warnings.filterwarnings("ignore", module=r"(torch|megatron|transformer_engine)(\.|$)")
     # megatron-core looks at the gradients of what are no leaves; torch says so where the CPU backend calls on.
     warnings.filterwarnings("ignore", message=r"The \.grad attribute of a Tensor")
 

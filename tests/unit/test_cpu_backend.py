@@ -1,6 +1,10 @@
 """The CPU backend bridges megatron-core's questions for CUDA, and leaves no trace."""
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -77,6 +81,22 @@ def test_an_unknown_megatron_core_is_told_what_changed(monkeypatch: pytest.Monke
         HardwareError, match=r"(?s)DistributedOptimizer\.gone \(a reason to bridge it\).*Install megatron-core"
     ):
         import_megatron_core()
+
+
+def test_what_computes_on_cuda_alone_is_hidden_from_megatron_core(tmp_path: Path) -> None:
+    """With Transformer Engine or apex in sight it would take their Adam, and their gradient norm, for CPU tensors."""
+    for name in backend.HIDDEN:
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('imported')\n")
+    script = (
+        "from megakor.train.start import import_libraries\n"
+        "import_libraries('cpu')\n"
+        "from megatron.core.optimizer import distrib_optimizer\n"
+        "print(distrib_optimizer.Adam.__module__.rpartition('.')[0])\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": paths}, timeout=500)
+    assert done.stdout.split() == ["torch.optim"], done.stderr
 
 
 def test_auto_is_the_cpu_where_there_is_no_cuda_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
