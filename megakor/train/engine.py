@@ -16,6 +16,7 @@ from megakor.model.initialize import initialize
 from megakor.model.transformer_config import transformer_config
 from megakor.parallel.device import Device, to_host
 from megakor.parallel.topology import Topology
+from megakor.train.gradients import finalize_gradients
 from megakor.train.micro_batch import MicroBatch
 from megakor.train.optimizer import UpdateGate, build_optimizer, data_parallel, set_rates
 
@@ -185,9 +186,9 @@ def build_engine(config: Config, device: Device, topology: Topology, longest_seq
     return engine
 
 
-def _add_up_gradients(engine: Engine, finalize: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def _add_up_gradients(engine: Engine, finalize: Callable[..., Any], *arguments: Any, **options: Any) -> None:
     engine.on_gradients()
-    return finalize(*arguments, **options)
+    finalize_gradients(finalize, *arguments, **options)
 
 
 def _mean(loss: float, tokens: int) -> float:

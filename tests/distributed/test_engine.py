@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,18 @@ def test_the_gradient_norm_is_reported_with_clipping_and_without() -> None:
     (clipped_norm, clipped_change), (norm, change) = (run_ranks(norm_and_change, 1, limit)[0] for limit in (1e-3, 0.0))
     assert norm == clipped_norm > 1e-2
     assert change > 2 * clipped_change > 0
+
+
+def step_without_tokens(parallel: ParallelConfig) -> tuple[float, int, float]:
+    """Loss, tokens and gradient norm of a global batch in which no label counts."""
+    with tiny_engine(tiny_config(parallel)) as engine:
+        rows = [replace(batch, loss_mask_BS=np.zeros_like(batch.loss_mask_BS)) for batch in global_batch(0)]
+        found = engine.train_step(share(engine, rows), LEARNING_RATE)
+    return found.loss, found.tokens, found.grad_norm
+
+
+def test_a_batch_without_tokens_has_no_gradient() -> None:
+    assert run_ranks(step_without_tokens, 2, ParallelConfig(pipeline=2)) == [(0.0, 0, 0.0)] * 2
 
 
 def alone(
