@@ -11,8 +11,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from megakor.model.cross_entropy_gpu import GpuCrossEntropy
+
 CPU_BLOCK = 32
-"""Positions worked on at a time on a CPU: 1 MB of float32 at a vocabulary of 8,192. A GPU takes all at once."""
+"""Positions worked on at a time: 1 MB of float32 at a vocabulary of 8,192."""
 
 
 def vocabulary_parallel_cross_entropy(
@@ -27,12 +29,13 @@ def vocabulary_parallel_cross_entropy(
         real_ids: columns of this rank that are not padding.
         group: the tensor-parallel group.
     """
-    return _CrossEntropy.apply(logits_SBV, labels_SB, first_id, real_ids, group)
+    function = GpuCrossEntropy if logits_SBV.is_cuda else _CrossEntropy
+    return function.apply(logits_SBV, labels_SB, first_id, real_ids, group)
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """On a CPU works on a few rows at a time, so that what one pass writes the next finds in the cache, and turns its
-    only large tensor, the exponentials, into the gradient in place.
+    """The form for a CPU: works on a few rows at a time, so that what one pass writes the next finds in the cache, and
+    turns its only large tensor, the exponentials, into the gradient in place.
 
     Shapes: N positions, R real columns of this rank, V with padding.
     """
@@ -94,6 +97,5 @@ def _largest(real_NR: torch.Tensor) -> torch.Tensor:
 
 def _blocks(values_NV: torch.Tensor) -> Iterator[slice]:
     rows = len(values_NV)
-    size = CPU_BLOCK if values_NV.device.type == "cpu" else max(rows, 1)
-    for start in range(0, rows, size):
-        yield slice(start, min(start + size, rows))
+    for start in range(0, rows, CPU_BLOCK):
+        yield slice(start, min(start + CPU_BLOCK, rows))
