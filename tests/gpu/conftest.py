@@ -1,13 +1,14 @@
 """GPU tests are skipped, with the reason, where there is no GPU or no Transformer Engine."""
 
-import importlib.util
+import importlib.machinery
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "distributed"))
+for other in ("distributed", "e2e"):
+    sys.path.insert(0, str(Path(__file__).parent.parent / other))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,6 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _missing() -> str:
     if not torch.cuda.is_available():
         return "torch finds no CUDA device: the GPU path is built but not run here"
-    if importlib.util.find_spec("transformer_engine") is None:
+    if importlib.machinery.PathFinder.find_spec("transformer_engine") is None:
         return "Transformer Engine is not installed (pip install 'megakor[gpu]')"
     return ""
