@@ -30,7 +30,6 @@ from stages import Choice, all_frozen, pilot_once, take_steps
 from megakor.config.schema import Config, EvaluationSourceConfig
 from megakor.config.schema_data import PhaseConfig, SourceConfig
 
-EVALUATIONS = 2
 RULES = (
     "chosen: the peak and batch with which the model with document masks ends at the lowest loss on plain Korean; "
     "warm-up over a twentieth, decay over the last fifth",
@@ -50,7 +49,7 @@ class Size:
     """Of each set at each evaluation: with a pair in a row, a quarter or so of it is Korean that counts."""
 
 
-FULL = Size(512 * KI, 128 * KI, 6000, ((2e-3, KI // 2), (4e-3, KI // 2)), 32 * KI)
+FULL = Size(256 * KI, 64 * KI, 6000, ((4e-3, KI // 2),), 16 * KI)
 SHORT = Size(24 * KI, 8 * KI, 400, ((1e-2, KI // 2),), KI)
 
 
@@ -157,7 +156,6 @@ def _config(options: Options, size: Size, material: Material, text: ParallelText
     config.evaluation = replace(
         config.evaluation,
         tokens=size.evaluation,
-        every=batch.whole(tokens / EVALUATIONS),
         sources={name: EvaluationSourceConfig(str(path), language) for name, (path, language) in sets.items()},
     )
     return config

@@ -22,8 +22,6 @@ from stages import Choice, all_frozen, pilot_once, take_steps
 
 ROOM = 0.15
 """Shares of a dip, and nats, are predicted to within this much of what the pilot saw."""
-NO_DIP = 0.05
-"""Nats."""
 RULES = (
     "chosen: the peak with which the plain recipe ends at the lowest domain loss; warm-up over a twentieth, cosine to "
     "a tenth of the peak",
@@ -72,7 +70,7 @@ def foresee(options: Options, frozen: Frozen) -> None:
     found = [
         Prediction(f"{GENERAL}, plain: depth of the dip", plain["depth"], low=plain["depth"] / 2),
         Prediction(f"{GENERAL}, plain: at the end, above the base", plain["end"], low=0.0),
-        Prediction(f"{DOMAIN}, plain: depth of the dip", plain["domain depth"], high=NO_DIP),
+        Prediction(f"{DOMAIN}, plain: depth of the dip", plain["domain depth"], low=plain["domain depth"] / 2),
     ]
     for name in STRATEGIES[1:]:
         gone, more = seen[name]["gone"], seen[name]["domain"] - plain["domain"]
