@@ -4,37 +4,49 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
+from types import FrameType, TracebackType
 
-from megakor.launch.local import STOP_SIGNALS
+from megakor.resilience.stop_request import REQUESTS
+
+STOP_SIGNALS = tuple(REQUESTS)
 
 
-@contextmanager
-def passed_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """While inside, stop signals go to all of `processes`, which may still grow; gives the list of those that came."""
-    asked: list[int] = []
+class Forwarding:
+    """Use it as a context: while inside, stop signals go to all processes that it has started, those that start later
+    included."""
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
-        for process in processes:
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.asked: list[int] = []
+        """The signals that came, in their order."""
+
+    def start(self, words: Sequence[str], **how: object) -> subprocess.Popen[bytes]:
+        """Start a process; `how` is for subprocess.Popen."""
+        process: subprocess.Popen[bytes] = subprocess.Popen(words, **how)  # type: ignore[call-overload]
+        self.processes.append(process)
+        for number in tuple(self.asked):  # that came before it was there; one that it hears twice changes nothing
+            process.send_signal(number)
+        return process
+
+    def __enter__(self) -> Forwarding:
+        self._before = {number: signal.signal(number, self._pass_on) for number in STOP_SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _pass_on(self, number: int, frame: FrameType | None) -> None:
+        self.asked.append(number)
+        for process in self.processes:
             if process.poll() is None:
                 process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run_forwarding(start: Sequence[str], **how: object) -> tuple[int, list[int]]:
     """Run a command to its end: (its return code, the signals that came meanwhile). `how` is for subprocess.Popen."""
-    processes: list[subprocess.Popen[bytes]] = []
-    with passed_on(processes) as asked:
-        processes.append(subprocess.Popen(start, **how))  # type: ignore[call-overload]
-        for number in tuple(asked):  # that came before it was there
-            processes[0].send_signal(number)
-        return processes[0].wait(), asked
+    with Forwarding() as forwarding:
+        return forwarding.start(start, **how).wait(), forwarding.asked

@@ -9,15 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 from megakor.errors import ExitCode
+from megakor.launch.forwarding import Forwarding
 from megakor.launch.placement import free_port
 from megakor.launch.rank_log import log_path
 from megakor.resilience.stop_request import REQUESTS
 from megakor.storage import make_directory
 
-STOP_SIGNALS = tuple(REQUESTS)
 GRACE_SECONDS = 10.0
 """From SIGTERM to SIGKILL for ranks that are left when one has failed: they can save nothing without it."""
 TOGETHER_SECONDS = 5.0
@@ -44,33 +43,20 @@ def start_ranks(
     """
     make_directory(logs)
     port = free_port()
-    processes: list[subprocess.Popen[bytes]] = []
-    asked: list[signal.Signals] = []
-
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        if number not in asked:
-            asked.append(signal.Signals(number))
-        for process in processes:
-            if process.poll() is None:
-                process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
-    on_listening()
-    try:
-        processes.extend(_start(arguments, rank, ranks, port, logs, threads) for rank in range(ranks))
-        for heard in asked:  # of a signal that came meanwhile the later ones have heard nothing
-            pass_on(heard, None)
-        codes = _wait(processes)
-    finally:
-        _end(processes)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return _report(codes, logs, asked)
+    with Forwarding() as forwarding:
+        on_listening()
+        try:
+            for rank in range(ranks):
+                _start(forwarding, arguments, rank, ranks, port, logs, threads)
+            codes = _wait(forwarding.processes)
+        finally:
+            _end(forwarding.processes)
+    return _report(codes, logs, forwarding.asked)
 
 
 def _start(
-    arguments: Sequence[str], rank: int, ranks: int, port: int, logs: Path, threads: int
-) -> subprocess.Popen[bytes]:
+    forwarding: Forwarding, arguments: Sequence[str], rank: int, ranks: int, port: int, logs: Path, threads: int
+) -> None:
     environment = {
         **os.environ,
         "RANK": str(rank),
@@ -82,7 +68,7 @@ def _start(
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(threads)),
     }
     output = None if rank == 0 else open(log_path(logs, rank), "ab")  # noqa: SIM115 - the child keeps it
-    return subprocess.Popen(
+    forwarding.start(
         [sys.executable, "-m", "megakor", *arguments],
         env=environment,
         stdout=output,
@@ -127,7 +113,7 @@ def first_to_fail(codes: Sequence[int | None]) -> int:
     return min(range(len(codes)), key=order)
 
 
-def _report(codes: Sequence[int | None], logs: Path, asked: Sequence[signal.Signals]) -> int:
+def _report(codes: Sequence[int | None], logs: Path, asked: Sequence[int]) -> int:
     """Say which rank ended the run, where that is not said already; returns the exit code of the run.
 
     An error that all ranks met has been told by rank 0. A signal that came before the ranks could hear it has ended
