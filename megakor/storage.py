@@ -21,6 +21,7 @@ _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space or write elsewhere",
     errno.EDQUOT: "the disk quota is used up; free some space or write elsewhere",
     errno.EROFS: "the file system is read-only; write elsewhere",
+    errno.EIO: "input/output error: the disk, or the network to it, has failed; mend it or write elsewhere",
     errno.EACCES: "permission denied; choose a directory that you may write to",
     errno.EPERM: "permission denied; choose a directory that you may write to",
     errno.ENOTDIR: "a part of the path is a file, not a directory",

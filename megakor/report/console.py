@@ -53,6 +53,9 @@ class ConsoleOutput:
         words = [f"{key} {value}" for key, value in fields.items() if not isinstance(value, Mapping)]
         self._print(" | ".join([name.replace("_", " "), *words]))
 
+    def sync(self) -> None:
+        """A log is for people."""
+
     def close(self) -> None:
         if self._progress is not None:
             with suppress(OSError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +49,11 @@ class MetricsFile:
         with storage_errors(self.path, CONTINUE):
             self._file.write(text.encode() + b"\n")
             self._file.flush()
+
+    def sync(self) -> None:
+        """The lines so far survive a loss of power."""
+        with storage_errors(self.path, CONTINUE):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Give the file back; no line may follow."""

@@ -34,6 +34,9 @@ class Output(Protocol):
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         """Something that happened."""
 
+    def sync(self) -> None:
+        """Whatever programs read survives a loss of power."""
+
     def close(self) -> None:
         """No record follows."""
 
@@ -67,6 +70,9 @@ class MetricsOutput:
 
     def event(self, name: str, fields: Mapping[str, Any]) -> None:
         self._write({"kind": "event", "name": name, **fields})
+
+    def sync(self) -> None:
+        self._file.sync()
 
     def close(self) -> None:
         self._file.close()
@@ -136,6 +142,11 @@ class Reporter:
         Call it before the first record of every attempt but the first, with 0 tokens where there was no checkpoint.
         """
         self.event(RESUME, tokens=tokens, attempt=attempt)
+
+    def sync(self) -> None:
+        """Call it before a checkpoint: none may outlive the lines of the steps that led to it."""
+        for output in self._outputs:
+            output.sync()
 
     def close(self) -> None:
         """Close every output; nothing may be reported after it."""

@@ -66,6 +66,9 @@ class TensorBoardOutput:
             start = SessionLog(status=SessionLog.START)
             self._write(Event(step=fields["tokens"] + 1, session_log=start))
 
+    def sync(self) -> None:
+        """Event files are for people: metrics.jsonl has all that is in them."""
+
     def close(self) -> None:
         with suppress(OSError):  # every write has been flushed
             self._writer.close()

@@ -101,6 +101,7 @@ class Run:
     def _save(self, final: bool) -> None:
         if self.ledger is not None:
             self.ledger.flush()
+        self.reporter.sync()
         tokens = self.stream.tokens_consumed
         state = {
             "step": self.step,

@@ -4,14 +4,15 @@ they found, and go on from the newest whole checkpoint as if nothing had happene
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from real_runs import BATCH, STEPS, World, checkpoint_path
-from small_disk import small_disk
+from real_runs import BATCH, PATIENCE, STEPS, World, checkpoint_path, kill_group, wait_until
+from small_disk import FailingDisk, small_disk
 
 from megakor.checkpoint.listing import list_checkpoints, verify_checkpoint
 from megakor.cli import main
@@ -113,3 +114,28 @@ def test_on_a_disk_that_may_only_be_read_verbs_look_and_a_run_says_so(
         assert main(["pretrain", "run.yaml", "run.dir=runs/read-only"]) == ExitCode.USAGE
         assert "its file system is read-only" in capsys.readouterr().err
         assert len(list_checkpoints(run / "checkpoints")) == STEPS // 2
+
+
+def test_a_disk_that_fails_in_the_middle_ends_the_run_which_goes_on_when_it_is_mended(
+    world: World, calm: str, tmp_path: Path
+) -> None:
+    run = world.run_dir("failing")
+    words = ("pretrain", "run.yaml", "run.dir=runs/failing", "--nproc", "2")
+    with FailingDisk(run, tmp_path / "image") as disk:
+        process = world.start(*words, "train.tokens=100M")
+        try:
+            assert wait_until(process, lambda: len(list_checkpoints(run / "checkpoints")) >= 2)
+            disk.fail()
+            _, err = process.communicate(timeout=PATIENCE)
+        finally:
+            kill_group(process)
+        assert process.returncode == ExitCode.STORAGE, err
+        assert re.search("read-only|input/output error", err, re.IGNORECASE) and "Traceback" not in err
+        disk.mend()
+        whole = list_checkpoints(run / "checkpoints")
+        assert len(whole) >= 2 and all(verify_checkpoint(checkpoint.path).damage == () for checkpoint in whole)
+        steps = whole[-1].step + 4
+        ended = world.megakor(*words, f"train.tokens={steps * BATCH}")
+        assert ended.code == ExitCode.DONE, ended.err
+        assert list(world.losses("failing")) == list(range(1, steps + 1))
+        assert audit(run / "ledger.jsonl", steps * BATCH) == []
