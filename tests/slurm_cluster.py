@@ -57,7 +57,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
 SlurmctldTimeout=10
 SlurmdTimeout=10
-KillWait=5
+KillWait=10
 InactiveLimit=0
 MinJobAge=3600
 TCPTimeout=2
@@ -91,6 +91,11 @@ class Task:
     """Code:signal."""
     restarts: int
     node: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end, one way or another."""
+        return self.state in FINISHED
 
 
 def why_not() -> str | None:
@@ -171,8 +176,13 @@ class SlurmCluster:
 
     def finish(self, job: str, seconds: float = 300.0) -> list[Task]:
         """Wait until every task of a job has ended."""
-        wait_for(lambda: all(task.state in FINISHED for task in self.tasks(job)), f"the end of job {job}", seconds)
+        wait_for(lambda: all(task.is_over for task in self.tasks(job)), f"the end of job {job}", seconds)
         return self.tasks(job)
+
+    def clear(self) -> None:
+        """Cancel all jobs, and wait until they are gone."""
+        subprocess.run(["scancel", "--user=root"], env=self.environment, timeout=PATIENCE, capture_output=True)
+        wait_for(lambda: not self.command("squeue", "-h"), "the end of all jobs", PATIENCE)
 
     def crash(self, node: str) -> None:
         """Power loss: the node and all that runs on it are gone at once, which Slurm notices after some time."""
@@ -258,9 +268,7 @@ class SlurmCluster:
 
     def _stop(self) -> None:
         if not self.isolated and "slurmctld" in self._daemons:
-            # jobs outlive their slurmd
-            subprocess.run(["scancel", "--user=root"], env=self.environment, timeout=PATIENCE, capture_output=True)
-            wait_for(lambda: not self.command("squeue", "-h"), "the end of all jobs", PATIENCE)
+            self.clear()  # jobs outlive their slurmd
         for name in reversed(list(self._daemons)):
             self._kill(name)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from real_runs import PATIENCE, World, kill_group
+from slurm_cluster import SlurmCluster
 
 import megakor
 from megakor.errors import ExitCode
@@ -166,3 +167,18 @@ def test_a_machine_alone_is_examined_without_other_ranks(world: World) -> None:
     assert "data" in ended.out and "all paths are here" in ended.out and "a checkpoint takes about" in ended.out
     assert not world.run_dir("alone-examined").exists()
     assert world.megakor("doctor", "none.yaml").code == ExitCode.USAGE
+
+
+def test_srun_examines_all_nodes_of_a_step(world: World, slurm: SlurmCluster) -> None:
+    shape = ["srun", "--nodes=2", "--ntasks-per-node=1", "--time=10"]
+    ended = subprocess.run(
+        [*shape, sys.executable, "-m", "megakor", "doctor", "run.yaml", "run.dir=runs/slurm"],
+        cwd=world.directory,
+        env={**slurm.environment, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert ended.returncode == ExitCode.DONE, ended
+    assert "0 failures" in ended.stdout
+    assert f"on 2 ranks of {2 if slurm.isolated else 1} node" in ended.stdout
