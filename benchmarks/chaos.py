@@ -1,7 +1,7 @@
 """A run under fire: faults of kinds and at times drawn from a seed, one after the other, until the run has come to its
 end all the same. Its ledger, metrics and weights are then compared with those of a run that nothing disturbed.
 
-    python benchmarks/chaos.py                      # 50 faults, some minutes
+    python benchmarks/chaos.py                      # 50 faults, a quarter of an hour on two idle cores
     python benchmarks/chaos.py --faults 6 --seed 3
 
 Exit code 0 if all files agree. Needs root for the full disk (a small file system of its own); without it that kind is
@@ -11,18 +11,16 @@ left out, and said so.
 from __future__ import annotations
 
 import argparse
-import json
 import random
-import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
 from chaos_compare import differences
-from chaos_faults import KINDS, OFF_STEP, Disk, Fault, Outcome, draw_faults, strike
+from chaos_faults import Disk, Fault, Outcome, draw_faults, strike
+from chaos_report import Found, seconds_lost
 from chaos_run import BATCH, ChaosRun, make_world
 from setting import print_header
 
@@ -55,49 +53,30 @@ def main() -> int:
         print_header("Chaos")
         print(f"seed {options.seed}, {options.faults} faults, {steps} steps of {BATCH:,} tokens on 2 ranks", flush=True)
         began = time.monotonic()
-        outcomes = [strike(run, fault, disk) for fault in faults]
+        outcomes = [_strike(run, fault, disk, number) for number, fault in enumerate(faults, 1)]
         code = run.finish()
-        seconds = time.monotonic() - began
-        found = differences(calm.path, run.path, steps * BATCH) if code == 0 else [f"the run ended with code {code}"]
-        tell(outcomes, faults, disk, run, calm, calm_seconds, seconds, found, options.json)
-    return 1 if found else 0
-
-
-def tell(
-    outcomes: list[Outcome],
-    faults: list[Fault],
-    disk: Disk,
-    run: ChaosRun,
-    calm: ChaosRun,
-    calm_seconds: float,
-    seconds: float,
-    found: list[str],
-    json_path: Path | None,
-) -> None:
-    lost = run.seconds_lost(outcomes)
-    print("\n| fault | times | exit codes | seconds lost, median (largest) |\n|---|---|---|---|")
-    for kind in KINDS:
-        mine = [index for index, fault in enumerate(faults) if fault.kind == kind]
-        if mine:
-            codes = Counter(outcomes[index].code for index in mine)
-            told = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
-            times = [lost[index] for index in mine]
-            print(f"| {kind} | {len(mine)} | {told} | {statistics.median(times):.1f} ({max(times):.1f}) |")
-    off_step = sum(fault.moment in OFF_STEP for fault in faults)
-    trained, needed = run.steps_made(), calm.steps_made()
-    goodput = calm_seconds / seconds
-    print(f"\nfaults during start, load, save or evaluation: {off_step} of {len(faults)}")
-    print(f"steps made: {trained} for {needed}")
-    print(f"goodput: {calm_seconds:.0f} s calm / {seconds:.0f} s = {goodput:.2f}")
+        found = Found(
+            faults,
+            outcomes,
+            seconds_lost(run, outcomes),
+            run.steps_made(),
+            calm.steps_made(),
+            calm_seconds,
+            time.monotonic() - began,
+            differences(calm.path, run.path, steps * BATCH) if code == 0 else [f"the run ended with code {code}"],
+        )
+    found.tell()
     if not disk.mounted:
         print(f"no full disk among them: {disk.why_not}")
-    print("\n".join(["DIFFERENCES:", *found]) if found else "ledger, metrics and weights: as those of the calm run")
-    if json_path is not None:
-        rows = [
-            {"kind": fault.kind, "moment": fault.moment, "code": outcome.code, "seconds_lost": seconds_lost}
-            for fault, outcome, seconds_lost in zip(faults, outcomes, lost, strict=True)
-        ]
-        json_path.write_text(json.dumps({"faults": rows, "goodput": goodput, "differences": found}, indent=1))
+    if options.json is not None:
+        found.write(options.json)
+    return 1 if found.differences else 0
+
+
+def _strike(run: ChaosRun, fault: Fault, disk: Disk, number: int) -> Outcome:
+    outcome = strike(run, fault, disk)
+    print(f"({number}: {fault.kind} in {fault.moment}, code {outcome.code})", file=sys.stderr, flush=True)
+    return outcome
 
 
 if __name__ == "__main__":

@@ -10,10 +10,14 @@ from typing import Any
 from megakor.checkpoint.listing import list_checkpoints, verify_checkpoint
 from megakor.data.account import account
 from megakor.data.audit import audit
+from megakor.data.ledger import read_ledger
+from megakor.data.ledger import surviving as surviving_lines
 from megakor.report.metrics import read_metrics, surviving
 
 OF_THE_CLOCK = {"time", "seconds", "tokens_per_second", "mfu", "host_peak_bytes", "device_peak_bytes"}
 """Fields that no two runs have alike."""
+CONDITIONS = ("source", "generation", "generations", "epoch", "use", "phase", "schedule", "sequence_length")
+"""Of a line of the ledger; the rest of it is where it begins and ends."""
 COMPARED = ("train", "validation", "probe", "gap")
 """Kinds of lines. Events tell of attempts, and times of ranks of the machine."""
 
@@ -27,7 +31,21 @@ def _ledger(calm: Path, chaos: Path, tokens: int) -> list[str]:
     faults = audit(chaos / "ledger.jsonl", tokens)
     whole, found = (asdict(account(run / "ledger.jsonl")) for run in (calm, chaos))
     of_attempts = {"attempts", "superseded_tokens"}
+    if _places(calm) != _places(chaos):
+        faults.append("ledger: other places were read, or in another order")
     return faults + [f"ledger: {key} differs" for key in whole if key not in of_attempts and whole[key] != found[key]]
+
+
+def _places(run: Path) -> dict[tuple[Any, ...], list[tuple[int, int]]]:
+    """What was read of every source under every schedule, position by position, however many lines tell of it."""
+    places: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+    for line in surviving_lines(read_ledger(run / "ledger.jsonl")):
+        stretches = places.setdefault(tuple(line[name] for name in CONDITIONS), [])
+        first, end = line["position"]
+        if stretches and stretches[-1][1] == first:
+            first = stretches.pop()[0]
+        stretches.append((first, end))
+    return places
 
 
 def _metrics(calm: Path, chaos: Path) -> list[str]:

@@ -45,6 +45,8 @@ class Outcome:
     at: float
     """When the fault struck, seconds since 1970."""
     code: int
+    earlier: tuple[int, ...] = ()
+    """Codes of attempts that ended by themselves before the moment had come: a watchdog that was too strict."""
 
 
 def draw_faults(dice: random.Random, count: int, full_disk: bool) -> list[Fault]:
@@ -66,12 +68,14 @@ def draw_faults(dice: random.Random, count: int, full_disk: bool) -> list[Fault]
 
 
 def strike(run: ChaosRun, fault: Fault, disk: Disk) -> Outcome:
-    """Start an attempt, wait for the moment, do it, and wait for the end of the attempt.
-
-    A moment that does not come (there is nothing to load yet) passes with the end of the attempt.
-    """
-    run.start()
-    run.wait_until(_moment(run, fault))
+    """Start an attempt, wait for the moment, do it, and wait for the end of the attempt."""
+    earlier: list[int] = []
+    while True:
+        run.start()
+        if run.wait_until(_moment(run, fault)):
+            break
+        earlier.append(run.ended())
+        assert earlier[-1], "the run has come to its end before all faults"
     at = time.time()
     if fault.kind == "kill one":
         _to_rank(run, fault.rank, signal.SIGKILL)
@@ -87,7 +91,7 @@ def strike(run: ChaosRun, fault: Fault, disk: Disk) -> Outcome:
     disk.empty()
     if fault.kind == "damaged checkpoint":
         damage_newest(run.path / "checkpoints", fault.dice)
-    return Outcome(at, code)
+    return Outcome(at, code, tuple(earlier))
 
 
 def _moment(run: ChaosRun, fault: Fault) -> Callable[[], bool]:
