@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from megakor.config.schema import ModelConfig
 
@@ -44,6 +45,11 @@ class ParameterCount:
     def stored(self) -> int:
         """What is in memory and in a checkpoint: with the padding."""
         return self.total + self.padding
+
+
+def without_weights(model: ModelConfig) -> dict[str, Any]:
+    """What of the model may change on the way of a run."""
+    return {key: value for key, value in asdict(model).items() if key in WITHOUT_WEIGHTS}
 
 
 def head_dimension(model: ModelConfig) -> int:

@@ -26,8 +26,9 @@ from megakor.resilience.stopping import Stopped, Stopping
 from megakor.resilience.time_limit import saving_time
 from megakor.resilience.watchdog import Watchdog
 from megakor.train.loop import fit
+from megakor.train.opening import open_run
 from megakor.train.rollback import write_down
-from megakor.train.run import Watch, open_run
+from megakor.train.run import Watch
 
 
 def pretrain(config: Config, listener: StopListener) -> ExitCode:

@@ -1,45 +1,29 @@
-"""A run: everything that the loop works with, opened from a config or from the newest checkpoint."""
+"""A run: everything that the loop works with, and what of it a checkpoint keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 import torch.distributed as dist
 
-from megakor.checkpoint.manager import CheckpointManager, Policy
-from megakor.checkpoint.ranks import Ranks
+from megakor.checkpoint.manager import CheckpointManager
 from megakor.config.evaluation_grid import EvaluationGrid
-from megakor.config.parameters import WITHOUT_WEIGHTS
-from megakor.config.phases import phases_of
-from megakor.config.schema import Config, ModelConfig
-from megakor.corpus.tokenizer import Tokenizer
+from megakor.config.parameters import without_weights
+from megakor.config.schema import Config
 from megakor.curriculum.schedule import Schedule
 from megakor.data.ledger import LedgerWriter
-from megakor.data.start import compile_table, start_stream
 from megakor.data.stream import TokenStream
-from megakor.data.unlearnt import unlearnt_ids
-from megakor.errors import MegakorError
-from megakor.parallel.device import Device
-from megakor.parallel.first_rank import on_first_rank, shared_from_first_rank
-from megakor.parallel.topology import Topology
-from megakor.report.reporter import Hardware, Reporter
+from megakor.report.reporter import Reporter
 from megakor.resilience.guard import Guard
 from megakor.resilience.progress import CHECKPOINT, Progress
 from megakor.resilience.stopping import Stopping
 from megakor.resilience.stragglers import StepTimes
-from megakor.train.base import Base, base_of, load_base
-from megakor.train.describe import describe_start
-from megakor.train.engine import Engine, build_engine
+from megakor.train.engine import Engine
 from megakor.train.learning_rate import LearningRate
 from megakor.train.measuring import Measuring
-from megakor.train.rollback import leave_abandoned_future, tell_rollbacks
-from megakor.train.state import restore_state, sharded_state
-from megakor.train.steering import check_validation_text
-from megakor.train.weight_distance import WeightDistance
+from megakor.train.state import sharded_state
 
 
 @dataclass(frozen=True)
@@ -107,7 +91,7 @@ class Run:
             "step": self.step,
             "stream": self.stream.state_dict(),
             "lr": self.learning_rate.at(tokens),
-            "model": _without_weights(self.engine.model),
+            "model": without_weights(self.engine.model),
             "measuring": self.measuring.state_dict(),
             "evaluated": self.evaluated,
             "evaluation_due": self.evaluation_due,
@@ -115,183 +99,3 @@ class Run:
             **self.began,
         }
         self.checkpoints.save(self.step, tokens, sharded_state(self.engine, loading=False), state, final=final)
-
-
-def open_run(config: Config, device: Device, topology: Topology, watch: Watch) -> Run:
-    """Open a run, and resume it if its directory holds a checkpoint. Collective.
-
-    Raises:
-        Stopped: on every rank; nothing has been trained.
-        MegakorError: on every rank, with what is wrong with data, directory or checkpoint.
-    """
-    directory = Path(config.run.dir)
-    on_first_rank(lambda: _prepare_directory(directory))
-    rollbacks = shared_from_first_rank(lambda: leave_abandoned_future(directory))
-    tokenizer = Tokenizer.load(config.data.tokenizer)
-    unlearnt = unlearnt_ids(config, tokenizer)
-    rate = LearningRate.from_config(config, phases_of(config))
-    reporter = _reporter(directory, config, device, topology, tokenizer)
-    try:
-        checkpoints = _checkpoints(directory, config, topology, reporter)
-        choice = checkpoints.newest()
-        watch.check()
-        saved = choice.checkpoint.json_state() if choice is not None else None
-        model = choice.checkpoint.manifest.model if choice is not None else {}
-        ranks = Ranks()
-        base = base_of(config, tokenizer.sha256, saved, ranks)
-        stream = _open_stream(config, tokenizer, saved, rate, topology, model)
-        watch.check()
-        engine = build_engine(config, device, topology, stream.schedule.longest_sequence)
-        engine.use_rope_base(stream.schedule.phase_at(stream.tokens_consumed).rope_base)
-        watch.check()
-        if base is not None and saved is None:
-            load_base(engine, base, ranks)
-        distance = _weight_distance(config, engine, checkpoints, saved, reporter, lambda: _again(engine, base, ranks))
-        guard = Guard(config.resilience.anomalies, [(one.to, one.past) for one in rollbacks])
-        watch.stopping.decisions = lambda: guard.refused
-        if choice is not None and saved is not None:
-            guard.load_state_dict(saved.get("guard", guard.state_dict()))
-            loaded = checkpoints.load(choice.checkpoint, sharded_state(engine, loading=True))
-            updates = saved["step"] - guard.refused + (base.updates if base is not None else 0)
-            restore_state(engine, loaded, updates)
-        watch.check()
-        ledger = on_first_rank(lambda: LedgerWriter(directory / "ledger.jsonl", stream))
-        describe_start(reporter, ledger, stream, config, device, topology)
-        on_first_rank(lambda: tell_rollbacks(directory, rollbacks, reporter))
-        if base is not None and saved is None:
-            reporter.event("base", tokens=0, what=base.what, checkpoint=base.path, saved_at=base.saved_at)
-        measuring = Measuring(config, engine, tokenizer, reporter, distance)
-        check_validation_text(stream.schedule, measuring.sets)
-        if saved is not None and "measuring" in saved:
-            measuring.load_state_dict(saved["measuring"])
-    except BaseException:
-        reporter.close()
-        raise
-    return Run(
-        config=config,
-        engine=engine,
-        schedule=stream.schedule,
-        grid=EvaluationGrid.compile(config, phases_of(config)),
-        learning_rate=rate,
-        stream=stream,
-        measuring=measuring,
-        checkpoints=checkpoints,
-        reporter=reporter,
-        unlearnt=unlearnt,
-        ledger=ledger,
-        began={"tokenizer": tokenizer.sha256, "base": asdict(base) if base is not None else None},
-        stopping=watch.stopping,
-        progress=watch.progress,
-        guard=guard,
-        times=_step_times(config, engine, watch),
-        evaluated=saved.get("evaluated", stream.tokens_consumed) if saved else 0,
-        step=saved["step"] if saved else 0,
-        evaluation_due=saved.get("evaluation_due", False) if saved else False,
-    )
-
-
-def _step_times(config: Config, engine: Engine, watch: Watch) -> StepTimes:
-    settings = config.resilience.stragglers
-    times = StepTimes(settings.every, settings.factor, watch.group, engine.device.kind == "cuda")
-
-    def computed() -> None:
-        times.computed()
-        watch.progress.mark()
-
-    engine.on_gradients = computed
-    return times
-
-
-def _prepare_directory(directory: Path) -> None:
-    for name in ("checkpoints", "logs", "tensorboard"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-
-
-def _open_stream(
-    config: Config,
-    tokenizer: Tokenizer,
-    saved: dict[str, Any] | None,
-    rate: LearningRate,
-    topology: Topology,
-    model: Mapping[str, Any],
-) -> TokenStream:
-    """Rank 0 looks at the files; the others get its table. `model` is that of the checkpoint."""
-    past = saved["stream"] if saved is not None else None
-    table = shared_from_first_rank(lambda: compile_table(config, tokenizer.sha256, past))
-    stream, difference = start_stream(config, table, past)
-    if difference is not None and saved is not None and topology.rank == 0:
-        now = replace(config.model, rope_base=stream.schedule.phase_at(stream.tokens_consumed).rope_base)
-        difference = difference.with_model(saved.get("model", model), _without_weights(now))
-        print(difference.text(saved["lr"], rate.at(stream.tokens_consumed)), flush=True)
-    return stream
-
-
-def _weight_distance(
-    config: Config,
-    engine: Engine,
-    checkpoints: CheckpointManager,
-    saved: dict[str, Any] | None,
-    reporter: Reporter,
-    begin_again: Callable[[], bool],
-) -> WeightDistance | None:
-    """With the weights that the present period began with: those that the run begins with, or those of the checkpoint
-    that was pinned there. The engine holds them afterwards, too. `begin_again` gives a resumed run its first ones."""
-    if not config.report.weight_distance:
-        return None
-    first = saved.get("measuring", {}).get("period", {}).get("first", 0) if saved is not None else 0
-    if saved is not None and not first and not begin_again():
-        reporter.event("note", text="run.base is gone, so distances of weights cannot be measured from there")
-        return None
-    distance = WeightDistance(engine, config.model.layers)
-    if first:
-        checkpoints.pin(first)
-        loaded = checkpoints.load_pinned(sharded_state(engine, loading=True))
-        if loaded is None:
-            gone = f"the checkpoint at {first:,} tokens is gone, so distances of weights cannot be measured from there"
-            reporter.event("note", text=gone)
-            return None
-        restore_state(engine, loaded, 0)
-        distance.remember()
-    return distance
-
-
-def _again(engine: Engine, base: Base | None, ranks: Ranks) -> bool:
-    """Give the engine the weights that the run began with; False where their checkpoint is gone."""
-    try:
-        if base is not None:
-            load_base(engine, base, ranks)
-    except MegakorError:
-        return False
-    return True
-
-
-def _without_weights(model: ModelConfig) -> dict[str, Any]:
-    """What of the model may change on the way."""
-    return {key: value for key, value in asdict(model).items() if key in WITHOUT_WEIGHTS}
-
-
-def _checkpoints(directory: Path, config: Config, topology: Topology, reporter: Reporter) -> CheckpointManager:
-    from megatron.core import parallel_state as groups
-
-    settings = config.checkpoint
-    policy = Policy(settings.keep, settings.keep_every, settings.verify, settings.async_)  # type: ignore[arg-type]
-    return CheckpointManager(
-        directory / "checkpoints",
-        policy,
-        model=asdict(config.model),
-        layout={**asdict(config.parallel), "data": topology.data_size},
-        replicas=groups.get_data_parallel_group(with_context_parallel=True),
-        on_saved=lambda saved: reporter.event("checkpoint", tokens=saved.tokens, path=str(saved.path)),
-        on_passed_over=lambda path, why: reporter.event("checkpoint_passed_over", path=str(path), why=" ".join(why)),
-    )
-
-
-def _reporter(directory: Path, config: Config, device: Device, topology: Topology, tokenizer: Tokenizer) -> Reporter:
-    name = torch.cuda.get_device_name() if device.kind == "cuda" else "cpu"
-    return Reporter(
-        directory,
-        config,
-        enabled=topology.rank == 0,
-        vocabulary_size=tokenizer.vocabulary_size,
-        hardware=Hardware(name, topology.world_size),
-    )
