@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -102,13 +103,21 @@ def _moment(run: ChaosRun, fault: Fault) -> Callable[[], bool]:
     if fault.moment == "load":
         return lambda: run.count(b'"name": "hardware"') > attempts
     if fault.moment == "save":
-        return lambda: any(
-            not (path / "manifest.json").exists() for path in (run.path / "checkpoints").glob("tokens-*")
-        )
+        begun = time.time()
+        return lambda: _saves(run.path / "checkpoints", begun)
     if fault.moment == "evaluation":
         told = run.count(b'"kind": "validation"')
         return lambda: run.steps_made() > trained and run.count(b'"kind": "validation"') > told
     return lambda: run.steps_made() >= trained + fault.steps
+
+
+def _saves(checkpoints: Path, begun: float) -> bool:
+    """Whether an attempt is writing a checkpoint; half of another one may be there, or one that was set aside."""
+    for path in checkpoints.glob("tokens-*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_ctime > begun and not list(path.glob("manifest*")):
+                return True
+    return False
 
 
 def _to_rank(run: ChaosRun, rank: int, number: signal.Signals) -> None:
