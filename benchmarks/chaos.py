@@ -1,7 +1,7 @@
 """A run under fire: faults of kinds and at times drawn from a seed, one after the other, until the run has come to its
 end all the same. Its ledger, metrics and weights are then compared with those of a run that nothing disturbed.
 
-    python benchmarks/chaos.py                      # 50 faults, a quarter of an hour on two idle cores
+    python benchmarks/chaos.py                      # 50 faults; half an hour on two busy cores
     python benchmarks/chaos.py --faults 6 --seed 3
 
 Exit code 0 if all files agree. Needs root for the full disk (a small file system of its own); without it that kind is
