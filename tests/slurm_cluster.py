@@ -197,6 +197,15 @@ class SlurmCluster:
         else:
             self._daemon(node, "slurmd", "-D", "-N", node)
 
+    def set_down(self, node: str) -> None:
+        """A node that Slurm knows to be broken: it ends what runs there."""
+        self.command("scontrol", "update", f"nodename={node}", "state=down", "reason=broken")
+
+    def resume(self, node: str) -> None:
+        """The node may be used again. It may have come back by itself, which scontrol calls an error."""
+        words = ["scontrol", "update", f"nodename={node}", "state=resume"]
+        subprocess.run(words, env=self.environment, timeout=PATIENCE, capture_output=True)
+
     def restart_controller(self) -> None:
         """Stop and start slurmctld, as an administrator does; jobs go on meanwhile. Killed, it would come back with the
         state of some seconds before, in which a job that has just begun is still waiting."""

@@ -101,9 +101,9 @@ def test_a_run_goes_on_after_all_that_befalls_a_cluster_until_it_is_cancelled(
         runs.rank(name, 0).kill()
     runs.wait_for_steps(name, job, restarts=3)
 
-    slurm.command("scontrol", "update", "nodename=node2", "state=down", "reason=broken")
+    slurm.set_down("node2")
     runs.wait_for_requeue(name, job, 4)
-    slurm.command("scontrol", "update", "nodename=node2", "state=resume")
+    slurm.resume("node2")
     runs.wait_for_steps(name, job, restarts=4)
 
     slurm.command("scancel", job)
