@@ -18,15 +18,8 @@ from megakor.corpus.operations.row_streams import Rows, rows_of
 from megakor.corpus.operations.shards import Log, open_shards
 from megakor.corpus.operations.stream import BATCH_TOKENS
 from megakor.corpus.operations.supply import Supply
-from megakor.corpus.operations.transform import LINE_EVERY, Transformation, say_finished
-from megakor.corpus.operations.workplace import (
-    Output,
-    check_free,
-    check_place,
-    publish_shards,
-    remove_leftovers,
-    workplace,
-)
+from megakor.corpus.operations.transform import LINE_EVERY, Transformation, leave_alone
+from megakor.corpus.operations.workplace import Output, check_free, check_place, publish_shards, workplace
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ConfigError, DataError
 from megakor.units import counted
@@ -64,8 +57,7 @@ def regroup(inputs: Sequence[Path], output: Output, options: RegroupOptions, log
     prefixes = (output.prefix, rest.prefix)
     transformation = Transformation("regroup", asdict(options), shards, shards.origin)
     if not output.overwrite and _is_finished(transformation, prefixes):
-        remove_leftovers(output.prefix)
-        say_finished(output.prefix, log)
+        leave_alone(output, [output.prefix], log)
         return None
     for part in (output, rest):
         check_free(part)

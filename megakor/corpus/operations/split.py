@@ -17,15 +17,8 @@ from megakor.corpus.operations.parts import ByRange, ByValue, Parts
 from megakor.corpus.operations.shards import Log, Shards, open_shards
 from megakor.corpus.operations.sink import DocumentSink
 from megakor.corpus.operations.stream import one_batch
-from megakor.corpus.operations.transform import Transformation, say_finished
-from megakor.corpus.operations.workplace import (
-    Output,
-    check_free,
-    check_place,
-    publish_shards,
-    remove_leftovers,
-    workplace,
-)
+from megakor.corpus.operations.transform import Transformation, leave_alone
+from megakor.corpus.operations.workplace import Output, check_free, check_place, publish_shards, workplace
 from megakor.corpus.shard_writer import shard_file
 from megakor.errors import ConfigError
 from megakor.units import counted
@@ -68,9 +61,7 @@ def split_documents(
     transformations = {name: _part(shards, options, name) for name in names}
     done = {name: transformations[name].finished(prefix) for name, prefix in prefixes.items()}
     if all(done.values()) and not output.overwrite:
-        remove_leftovers(output.prefix)
-        for prefix in prefixes.values():
-            say_finished(prefix, log)
+        leave_alone(output, prefixes.values(), log)
         return done
     for name, part in outputs.items():
         check_free(replace(part, overwrite=part.overwrite or done[name] is not None))

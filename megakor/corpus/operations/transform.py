@@ -68,8 +68,7 @@ def write_output(transformation: Transformation, output: Output, documents: Docu
     """
     shards, prefix = transformation.shards, output.prefix
     if not output.overwrite and (done := transformation.finished(prefix)) is not None:
-        remove_leftovers(prefix)
-        say_finished(prefix, log)
+        leave_alone(output, [prefix], log)
         return done
     check_free(output)
     with workplace(prefix) as directory:
@@ -89,9 +88,11 @@ def write_output(transformation: Transformation, output: Output, documents: Docu
     return manifest
 
 
-def say_finished(prefix: Path, log: Log) -> None:
-    """Of an output that is left alone."""
-    log(f"{prefix}: nothing to do, this command has made it before (--overwrite makes it again)")
+def leave_alone(output: Output, prefixes: Iterable[Path], log: Log) -> None:
+    """Say of each shard that it is there already; what a killed process left beside them is removed."""
+    remove_leftovers(output.prefix)
+    for prefix in prefixes:
+        log(f"{prefix}: nothing to do, this command has made it before (--overwrite makes it again)")
 
 
 def timed(batches: Iterable[DocumentBatch], sink: DocumentSink, log: Log) -> Iterator[DocumentBatch]:
