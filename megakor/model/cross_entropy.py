@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from megakor.model.cross_entropy_gpu import GpuCrossEntropy
+from megakor.model.label_columns import label_columns
 
 CPU_BLOCK = 32
 """Positions worked on at a time: 1 MB of float32 at a vocabulary of 8,192."""
@@ -49,9 +50,8 @@ class _CrossEntropy(torch.autograd.Function):
         real_ids: int,
         group: dist.ProcessGroup,
     ) -> torch.Tensor:
-        logits_NV, label_N = logits_SBV.flatten(0, 1), labels_SB.flatten() - first_id
-        foreign_N = (label_N < 0) | (label_N >= real_ids)
-        label_N = label_N.masked_fill(foreign_N, 0)
+        logits_NV = logits_SBV.flatten(0, 1)
+        label_N, foreign_N = label_columns(labels_SB, first_id, real_ids)
         largest_N = _largest(logits_NV[:, :real_ids])
         if group.size() > 1:
             dist.all_reduce(largest_N, op=dist.ReduceOp.MAX, group=group)

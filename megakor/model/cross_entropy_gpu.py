@@ -17,6 +17,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from megakor.model.label_columns import label_columns
+
 
 class GpuCrossEntropy(torch.autograd.Function):
     """Loss [S, B] in float32, in nats. On a CPU, where tests compare it, it is the same arithmetic uncompiled."""
@@ -30,9 +32,8 @@ class GpuCrossEntropy(torch.autograd.Function):
         real_ids: int,
         group: dist.ProcessGroup,
     ) -> torch.Tensor:
-        logits_NV, label_N = logits_SBV.flatten(0, 1), labels_SB.flatten() - first_id
-        foreign_N = (label_N < 0) | (label_N >= real_ids)
-        label_N = label_N.masked_fill(foreign_N, 0)
+        logits_NV = logits_SBV.flatten(0, 1)
+        label_N, foreign_N = label_columns(labels_SB, first_id, real_ids)
         largest_N = _kernel(_largest, logits_NV)(logits_NV, real_ids)
         if group.size() > 1:
             dist.all_reduce(largest_N, op=dist.ReduceOp.MAX, group=group)
