@@ -28,6 +28,8 @@ STEPS = 12
 """Of the run in `run.yaml`."""
 PATIENCE = 300.0
 """Seconds after which a run that should have ended or moved is taken for hung."""
+WAITING = " in fit\n"
+"""In the stacks of a rank that waits for another one: whichever collective it waits in, the loop has called it."""
 
 CONFIG = f"""\
 run: {{dir: runs/run, seed: 7}}

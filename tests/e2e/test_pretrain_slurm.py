@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import pytest
-from real_runs import BATCH, World
+from real_runs import BATCH, WAITING, World
 from slurm_cluster import SlurmCluster
 from slurm_runs import EVALUATE_EVERY, MINUTES, NOTICE, SlurmRuns
 
@@ -151,7 +151,7 @@ def test_where_requeueing_is_forbidden_the_next_job_of_a_chain_goes_on_after_a_h
     log = runs.log_path(name).read_text()
     assert "rank 1 (" in log and "does not answer" in log
     assert log.count("a rank was lost; goes on from tokens-") == log.count("the next task of the array goes on") == 1
-    assert "in train_step" in (runs.run(name) / "logs/stacks-rank-0.txt").read_text()
+    assert WAITING in (runs.run(name) / "logs/stacks-rank-0.txt").read_text()
     assert max(runs.world.losses(name)) == steps
     runs.check_as_calm(name, calm(2, steps))
 
