@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from corpus_world import make_tokenizer, shard_documents, small_texts, write_jsonl
 
-from megakor.corpus.build.job import Job
+from megakor.corpus.build.job import WORK_FORMAT, Job
 from megakor.corpus.inspection.verify import VerifyOptions, verify_shard
 from megakor.corpus.manifest import Manifest
 from megakor.corpus.preprocess import PreprocessOptions, preprocess
@@ -167,7 +167,7 @@ def test_a_build_that_had_published_does_not_withdraw_again(
         "options": manifest["options"],
         "tokenizer_sha256": manifest["tokenizer_sha256"],
         "task_bytes": 1000,
-        "work_format": 1,
+        "work_format": WORK_FORMAT,
     }
     record["inputs"] = [[entry["path"], entry["bytes"]] for entry in manifest["inputs"]]
     (work / "job.json").write_text(json.dumps(record))

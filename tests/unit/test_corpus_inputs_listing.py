@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from megakor import storage
 from megakor.corpus.inputs import listing
-from megakor.corpus.inputs.cutting import cut, hash_portion
+from megakor.corpus.inputs.cutting import cut, cut_all, hash_portion
 from megakor.corpus.inputs.listing import list_inputs
+from megakor.corpus.inputs.records import InputFile
 from megakor.errors import DataError
 from megakor.storage import hash_file, hash_of_pieces
 
@@ -159,6 +162,25 @@ def test_portions_cover_a_file_and_its_hash_does_not_depend_on_them(
     assert digests == [hashlib.sha256(piece).hexdigest() for piece in pieces]
     joined = hashlib.sha256("".join(digests).encode()).hexdigest()
     assert hash_of_pieces(digests) == (hash_file(path) if size <= 100 else joined)
+
+
+@given(
+    sizes=st.lists(st.integers(0, 300), min_size=1, max_size=5),
+    task_bytes=st.integers(1, 200),
+)
+def test_inputs_of_several_tasks_end_in_small_ones(sizes: list[int], task_bytes: int) -> None:
+    files = [InputFile(f"{number}.txt", "text", None, size) for number, size in enumerate(sizes)]
+    portions = cut_all(files, task_bytes)
+    for number, size in enumerate(sizes):
+        mine = [portion for portion in portions if portion.file == number]
+        assert [0, *(portion.byte_stop for portion in mine)] == [*(portion.byte_start for portion in mine), size]
+    total, seen = sum(sizes), 0
+    for portion in portions:
+        size = portion.byte_stop - portion.byte_start
+        in_ending = total > task_bytes and seen >= total - total // 4
+        assert 0 < size <= (-(-task_bytes // 4) if in_ending else task_bytes)
+        seen += size
+    assert len(portions) == len([size for size in sizes if size]) or total > task_bytes
 
 
 def test_a_compressed_file_is_one_portion_and_never_empty(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from megakor.lock import lock_directory
 from megakor.storage import make_directory, remove, storage_errors, sync_directory, write_text
 
 RECORD = "job.json"
-WORK_FORMAT = 1
+WORK_FORMAT = 2
 """Changes with what the files of a work directory mean."""
 AFRESH = "Give --overwrite to build it afresh, or choose another --output-prefix."
 

@@ -10,7 +10,7 @@ from typing import Any
 from megakor.corpus.build.options import PreprocessOptions
 from megakor.corpus.build.settings import EncodingSettings, HoldoutSettings, TextRules
 from megakor.corpus.holdout import HoldoutRule
-from megakor.corpus.inputs.cutting import cut
+from megakor.corpus.inputs.cutting import cut_all
 from megakor.corpus.inputs.records import Fields, InputFile, Portion
 from megakor.corpus.manifest import VALIDATION_SUFFIX, Manifest
 from megakor.corpus.shard_writer import shard_file, shard_files, token_dtype
@@ -42,7 +42,7 @@ class Plan:
     record: dict[str, Any]
     """Options, tokenizer and inputs: builds with the same record give the same bytes."""
     task_bytes: int
-    """Bytes of input of one task: what is done can only be gone on with if the tasks are the same."""
+    """Bytes of input of a large task: what is done can only be gone on with if the tasks are the same."""
     settings: EncodingSettings
     """Still without a proven engine."""
     vocabulary_size: int
@@ -64,11 +64,10 @@ def make_plan(options: PreprocessOptions, key: str, files: Sequence[InputFile], 
     prefix = options.prefix(key)
     _check_apart(options, prefix, files)
     task_bytes = options.task_bytes or _task_bytes(sum(file.bytes for file in files))
-    portions = [portion for number, file in enumerate(files) for portion in cut(number, file, task_bytes)]
     return Plan(
         prefix=prefix,
         files=tuple(files),
-        tasks=tuple(Task(f"{number:06d}", portion) for number, portion in enumerate(portions)),
+        tasks=tuple(Task(f"{number:06d}", portion) for number, portion in enumerate(cut_all(files, task_bytes))),
         record={
             "options": {**options.record(), "json_key": key},
             "tokenizer_sha256": tokenizer.sha256,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -12,29 +13,54 @@ from megakor.corpus.inputs.records import InputFile, Portion
 from megakor.errors import DataError
 from megakor.storage import hash_pieces
 
+ENDING_SHARE, ENDING_PARTS = 4, 4
+"""The last quarter of the inputs is cut into tasks of a quarter of the size."""
 
-def cut(file_number: int, file: InputFile, task_bytes: int) -> list[Portion]:
+
+def cut_all(files: Sequence[InputFile], task_bytes: int) -> list[Portion]:
+    """Portions of all inputs, in their order. Where there are several the last ones are smaller, so that workers who
+    take large ones first end at about the same time. Raises as `cut`."""
+    total = sum(file.bytes for file in files)
+    portions: list[Portion] = []
+    ending = total - total // ENDING_SHARE if total > task_bytes else total
+    for number, file in enumerate(files):
+        portions += cut(number, file, task_bytes, ending)
+        ending -= file.bytes
+    return portions
+
+
+def cut(file_number: int, file: InputFile, task_bytes: int, ending: int | None = None) -> list[Portion]:
     """Portions of about `task_bytes` bytes of the file, in its order; none for an empty text.
 
     Plain text is cut anywhere (a line belongs to the portion in which it begins), Parquet between row groups, Arrow
     files between record batches, datasets between their shards; a compressed file or an Arrow stream is one portion.
-    Raises DataError for a file whose metadata cannot be read.
+
+    Args:
+        ending: the byte of the file from which portions have a quarter of the size; None: nowhere.
+
+    Raises:
+        DataError: its metadata cannot be read.
     """
+    ending = file.bytes if ending is None else min(max(ending, 0), file.bytes)
+    small = -(-task_bytes // ENDING_PARTS)
+
+    def most(start: int) -> int:
+        return task_bytes if start < ending else small
+
     if file.kind == DATASET:
         shards = range(dataset.count_shards(file.path))
         return [Portion(file_number, file.path, file.kind, None, 0, 0, shard, shard + 1) for shard in shards]
     if file.kind == PARQUET:
-        return _by_items(file_number, file, parquet.group_sizes(file.path), task_bytes)
+        return _by_items(file_number, file, parquet.group_sizes(file.path), most)
     if file.kind == ARROW:
         rows = [0, *accumulate(arrow.batch_rows(file.path))]
-        portions = _by_items(file_number, file, [stop - start for start, stop in pairwise(rows)], task_bytes)
+        portions = _by_items(file_number, file, [stop - start for start, stop in pairwise(rows)], most)
         return [replace(portion, first_row=rows[portion.item_start]) for portion in portions]
     if file.compression:
         if not file.bytes:
             raise DataError(f"{file.path}: empty: not a whole {file.compression} file; fetch or pack it again.")
         return [Portion(file_number, file.path, file.kind, file.compression, 0, file.bytes)]
-    pieces = -(-file.bytes // task_bytes)
-    edges = [file.bytes * piece // pieces for piece in range(pieces + 1)] if pieces else []
+    edges = [0, *_evenly(0, ending, task_bytes), *_evenly(ending, file.bytes, small)]
     return [Portion(file_number, file.path, file.kind, None, start, stop) for start, stop in pairwise(edges)]
 
 
@@ -51,8 +77,15 @@ def hash_portion(portion: Portion) -> list[str]:
         raise DataError(f"{portion.path}: cannot be read: {error.strerror}.") from error
 
 
-def _by_items(number: int, file: InputFile, sizes: list[int], task_bytes: int) -> list[Portion]:
-    """Runs of items of these relative sizes that hold about `task_bytes` of the file together.
+def _evenly(start: int, stop: int, most: int) -> list[int]:
+    """The ends of pieces of a span, as equal as may be and none above `most`."""
+    pieces = -(-(stop - start) // most)
+    return [start + (stop - start) * piece // pieces for piece in range(1, pieces + 1)]
+
+
+def _by_items(number: int, file: InputFile, sizes: list[int], most: Callable[[int], int]) -> list[Portion]:
+    """Runs of items of these relative sizes that hold about as many bytes of the file together as `most` says for the
+    byte where a run begins.
 
     The bytes of a portion are its share of the file: items need not stand in order there. A file without items is one
     portion that gives no document.
@@ -61,7 +94,7 @@ def _by_items(number: int, file: InputFile, sizes: list[int], task_bytes: int) -
     before = [file.bytes * end // max(1, ends[-1]) for end in ends]
     edges = [0]
     for item in range(1, len(sizes)):
-        if before[item] - before[edges[-1]] >= task_bytes:
+        if before[item] - before[edges[-1]] >= most(before[edges[-1]]):
             edges.append(item)
     edges.append(len(sizes))
     starts = [*(before[edge] for edge in edges[:-1]), file.bytes]
