@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from megakor.corpus.build.problems import ProblemCounts
 from megakor.corpus.holdout import keyed_hash
-from megakor.corpus.inputs.cutting import cut
+from megakor.corpus.inputs.cutting import TaskSizes, cut
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.reading import read_portion
 from megakor.corpus.inputs.records import Fields, Records
@@ -135,7 +135,7 @@ def _read(inputs: Sequence[str], limit: int, reading: Reading) -> Iterator[Recor
     chance = random.Random(reading.seed)
     files = list(enumerate(list_inputs(inputs)))
     few_files = chance.sample(files, PORTIONS) if len(files) > PORTIONS else files
-    portions = [portion for number, file in few_files for portion in cut(number, file, _PORTION_BYTES)]
+    portions = [portion for number, file in few_files for portion in cut(number, file, TaskSizes(_PORTION_BYTES))]
     if len(portions) > PORTIONS:
         portions = chance.sample(portions, PORTIONS)
     # The smallest first: what they leave of their share goes to the larger ones.

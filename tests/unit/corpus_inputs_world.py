@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from megakor.corpus.inputs.cutting import cut
+from megakor.corpus.inputs.cutting import TaskSizes, cut
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.reading import read_portion
 from megakor.corpus.inputs.records import BATCH_DOCUMENTS, Fields, Portion, Problem
@@ -28,7 +28,7 @@ def read_all(path: Path | str, fields: Fields | None = None, task_bytes: int = 1
     (file,) = list_inputs([path])
     read, fields = Read(), fields or Fields()
     read.metadata = {name: [] for name in fields.metadata}
-    for portion in cut(3, file, task_bytes):
+    for portion in cut(3, file, TaskSizes(task_bytes)):
         assert portion.file == 3
         before = read.bytes_read
         for records in read_portion(portion, fields):
@@ -49,4 +49,4 @@ def read_all(path: Path | str, fields: Fields | None = None, task_bytes: int = 1
 
 def portions_of(path: Path | str, task_bytes: int = 1 << 30) -> list[Portion]:
     """How one input is cut."""
-    return cut(0, list_inputs([path])[0], task_bytes)
+    return cut(0, list_inputs([path])[0], TaskSizes(task_bytes))

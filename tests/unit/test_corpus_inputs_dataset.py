@@ -12,7 +12,7 @@ import pytest
 from corpus_inputs_world import portions_of, read_all
 
 from megakor.corpus.inputs import dataset
-from megakor.corpus.inputs.cutting import cut, hash_portion
+from megakor.corpus.inputs.cutting import TaskSizes, cut, hash_portion
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.records import Fields
 from megakor.errors import ConfigError, DataError
@@ -36,7 +36,7 @@ def make_dataset(directory: Path) -> Path:
 @pytest.mark.usefixtures("offline")
 def test_the_shards_of_a_dataset_are_portions_that_give_each_row_once(tmp_path: Path) -> None:
     name = f"hf:{make_dataset(tmp_path)}"
-    portions = cut(0, list_inputs([name])[0], 1)
+    portions = cut(0, list_inputs([name])[0], TaskSizes(1))
     assert [(portion.item_start, portion.item_stop) for portion in portions] == [(0, 1), (1, 2), (2, 3)]
     assert hash_portion(portions[0]) == []
     read = read_all(name, Fields(metadata=("n", "nothing")))
@@ -49,7 +49,7 @@ def test_the_shards_of_a_dataset_are_portions_that_give_each_row_once(tmp_path: 
 def test_more_shards_than_can_be_numbered_are_grouped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"hf:{make_dataset(tmp_path)}"
     monkeypatch.setattr(dataset, "_MOST_SHARDS", 2)
-    assert len(cut(0, list_inputs([name])[0], 1)) == 2
+    assert len(cut(0, list_inputs([name])[0], TaskSizes(1))) == 2
     assert len(set(read_all(name).texts)) == 120
 
 
@@ -82,7 +82,7 @@ def test_a_dataset_saved_to_disk_is_read_by_its_directory(tmp_path: Path) -> Non
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ConfigError, match=r"pip install 'megakor\[hf\]'"):
-        cut(0, list_inputs(["hf:never/asked"])[0], 1)
+        cut(0, list_inputs(["hf:never/asked"])[0], TaskSizes(1))
 
 
 @pytest.mark.usefixtures("offline")

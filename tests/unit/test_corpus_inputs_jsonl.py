@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megakor.corpus.inputs import chunks, lines
-from megakor.corpus.inputs.cutting import cut
+from megakor.corpus.inputs.cutting import TaskSizes, cut
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.reading import read_portion
 from megakor.corpus.inputs.records import Fields
@@ -119,7 +119,7 @@ def test_batches_are_small_and_a_line_too_long_is_a_problem(tmp_path: Path, monk
     path = tmp_path / "data.jsonl"
     long = json.dumps({"text": "x" * 500})
     path.write_text('{"text": "a"}\n' * 3000 + long + "\n" + '{"text": "b"}\n' + long)
-    (portion,) = cut(0, list_inputs([path])[0], 1 << 20)
+    (portion,) = cut(0, list_inputs([path])[0], TaskSizes(1 << 20))
     assert [len(records.texts) for records in read_portion(portion, Fields())] == [1024, 1024, 955]
     monkeypatch.setattr(lines, "LONGEST_LINE", 400)
     monkeypatch.setattr(chunks, "CHUNK", 100)
@@ -147,7 +147,7 @@ def test_a_file_of_another_format_is_refused_with_what_it_is(tmp_path: Path, con
 def test_a_file_that_shrinks_after_it_was_listed_is_told(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     path.write_text('{"text": "a"}\n' * 10)
-    portions = cut(0, list_inputs([path])[0], 70)
+    portions = cut(0, list_inputs([path])[0], TaskSizes(70))
     path.write_text('{"text": "a"}\n' * 4)
     with pytest.raises(DataError, match="shorter than when the inputs were listed"):
         list(read_portion(portions[1], Fields()))

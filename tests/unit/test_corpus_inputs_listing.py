@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from megakor import storage
 from megakor.corpus.inputs import listing
-from megakor.corpus.inputs.cutting import cut, cut_all, hash_portion
+from megakor.corpus.inputs.cutting import TaskSizes, cut, cut_all, hash_portion
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.records import InputFile
 from megakor.errors import DataError
@@ -152,7 +152,7 @@ def test_portions_cover_a_file_and_its_hash_does_not_depend_on_them(
     monkeypatch.setattr(storage, "HASH_PIECE", 100)
     path = tmp_path / "a.jsonl"
     path.write_bytes(os.urandom(size))
-    portions = cut(5, list_inputs([path])[0], task_bytes)
+    portions = cut(5, list_inputs([path])[0], TaskSizes(task_bytes))
     edges = [0, *(portion.byte_stop for portion in portions)]
     assert [portion.byte_start for portion in portions] == edges[:-1]
     assert edges[-1] == size
@@ -174,21 +174,22 @@ def test_inputs_of_several_tasks_end_in_small_ones(sizes: list[int], task_bytes:
     for number, size in enumerate(sizes):
         mine = [portion for portion in portions if portion.file == number]
         assert [0, *(portion.byte_stop for portion in mine)] == [*(portion.byte_start for portion in mine), size]
-    total, seen = sum(sizes), 0
+    total, before = sum(sizes), 0
     for portion in portions:
-        size = portion.byte_stop - portion.byte_start
-        in_ending = total > task_bytes and seen >= total - total // 4
-        assert 0 < size <= (-(-task_bytes // 4) if in_ending else task_bytes)
-        seen += size
-    assert len(portions) == len([size for size in sizes if size]) or total > task_bytes
+        size, left = portion.byte_stop - portion.byte_start, total - before
+        part = max((part for part in (1, 2, 4, 8) if left <= total // part), default=1) if total > task_bytes else 1
+        assert 0 < size <= -(-task_bytes // part)
+        before += size
+    if total <= task_bytes:
+        assert len(portions) == sum(size > 0 for size in sizes), "a small input is not cut"
 
 
 def test_a_compressed_file_is_one_portion_and_never_empty(tmp_path: Path) -> None:
     make_files(tmp_path, "a.jsonl.zst")
-    assert len(cut(0, list_inputs([tmp_path / "a.jsonl.zst"])[0], 1)) == 1
+    assert len(cut(0, list_inputs([tmp_path / "a.jsonl.zst"])[0], TaskSizes(1))) == 1
     (tmp_path / "b.jsonl.gz").touch()
     with pytest.raises(DataError, match=r"b\.jsonl\.gz: empty: not a whole gzip file"):
-        cut(0, list_inputs([tmp_path / "b.jsonl.gz"])[0], 1)
+        cut(0, list_inputs([tmp_path / "b.jsonl.gz"])[0], TaskSizes(1))
 
 
 @pytest.mark.parametrize("pattern", ["", "  ", "data/***.jsonl"])

@@ -12,7 +12,7 @@ import pytest
 from corpus_inputs_world import read_all
 
 from megakor.corpus.inputs import arrow, columns
-from megakor.corpus.inputs.cutting import cut
+from megakor.corpus.inputs.cutting import TaskSizes, cut
 from megakor.corpus.inputs.listing import list_inputs
 from megakor.corpus.inputs.reading import read_portion
 from megakor.corpus.inputs.records import Fields
@@ -58,7 +58,7 @@ def test_every_row_is_read_once_however_the_file_is_cut(tmp_path: Path, name: st
     read = read_all(path, Fields(metadata=("doc.quality",)), task_bytes)
     assert read.texts == [f"문서 {row}" for row in range(ROWS)]
     assert read.positions == read.metadata["doc.quality"] == list(range(ROWS))
-    portions = len(cut(0, list_inputs([path])[0], task_bytes))
+    portions = len(cut(0, list_inputs([path])[0], TaskSizes(task_bytes)))
     assert portions == (1 if task_bytes == 1 << 30 or name == "stream" else 7 if task_bytes == 1 else portions)
 
 

@@ -18,9 +18,9 @@ from megakor.corpus.tokenizer import Tokenizer
 from megakor.errors import ConfigError
 
 WORK_SUFFIX = ".work"
-SMALLEST_TASK, LARGEST_TASK = 2 << 20, 128 << 20
+SMALLEST_TASK, LARGEST_TASK = 8 << 20, 128 << 20
 _TASKS = 128
-"""Tasks that a small input is cut into: some for each of many workers, so that they end at about the same time."""
+"""Tasks that an input is cut into, if they are neither below nor above these sizes and all were alike."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Plan:
     record: dict[str, Any]
     """Options, tokenizer and inputs: builds with the same record give the same bytes."""
     task_bytes: int
-    """Bytes of input of a large task: what is done can only be gone on with if the tasks are the same."""
+    """Bytes of input of the largest tasks: what is done can only be gone on with if the tasks are the same."""
     settings: EncodingSettings
     """Still without a proven engine."""
     vocabulary_size: int

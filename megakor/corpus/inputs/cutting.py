@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from itertools import accumulate, pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 
 from megakor.corpus.inputs import arrow, dataset, parquet
@@ -13,39 +13,50 @@ from megakor.corpus.inputs.records import InputFile, Portion
 from megakor.errors import DataError
 from megakor.storage import hash_pieces
 
-ENDING_SHARE, ENDING_PARTS = 4, 4
-"""The last quarter of the inputs is cut into tasks of a quarter of the size."""
+TAPERS = (2, 4, 8)
+"""From the last half, quarter and eighth of the inputs on, tasks are so many times smaller."""
+
+
+@dataclass(frozen=True)
+class TaskSizes:
+    """How large tasks are: smaller towards the end, so that workers who take large ones first end at about the same
+    time (factoring: Hummel, Schonberg and Flynn 1992)."""
+
+    most: int
+    """Bytes of a task at the beginning."""
+    total: int = 0
+    """Bytes of all inputs; where one task holds them all, and at 0, nothing becomes smaller."""
+
+    @property
+    def changes(self) -> dict[int, int]:
+        """Position in all inputs -> bytes of tasks that begin there or later."""
+        tapers = TAPERS if self.total > self.most else ()
+        return {0: self.most} | {self.total - self.total // part: -(-self.most // part) for part in tapers}
+
+    def at(self, position: int) -> int:
+        """Bytes of a task that begins there."""
+        return [size for start, size in self.changes.items() if start <= position][-1]
 
 
 def cut_all(files: Sequence[InputFile], task_bytes: int) -> list[Portion]:
-    """Portions of all inputs, in their order. Where there are several the last ones are smaller, so that workers who
-    take large ones first end at about the same time. Raises as `cut`."""
-    total = sum(file.bytes for file in files)
-    portions: list[Portion] = []
-    ending = total - total // ENDING_SHARE if total > task_bytes else total
-    for number, file in enumerate(files):
-        portions += cut(number, file, task_bytes, ending)
-        ending -= file.bytes
-    return portions
+    """Portions of all inputs, in their order. Raises as `cut`."""
+    sizes = TaskSizes(task_bytes, sum(file.bytes for file in files))
+    before = accumulate((file.bytes for file in files), initial=0)
+    cuts = (cut(number, file, sizes, start) for (number, file), start in zip(enumerate(files), before, strict=False))
+    return list(chain.from_iterable(cuts))
 
 
-def cut(file_number: int, file: InputFile, task_bytes: int, ending: int | None = None) -> list[Portion]:
-    """Portions of about `task_bytes` bytes of the file, in its order; none for an empty text.
+def cut(file_number: int, file: InputFile, sizes: TaskSizes, before: int = 0) -> list[Portion]:
+    """Portions of the file of about these sizes, in its order; none for an empty text. `before` are the bytes of the
+    inputs in front of it.
 
     Plain text is cut anywhere (a line belongs to the portion in which it begins), Parquet between row groups, Arrow
     files between record batches, datasets between their shards; a compressed file or an Arrow stream is one portion.
-
-    Args:
-        ending: the byte of the file from which portions have a quarter of the size; None: nowhere.
-
-    Raises:
-        DataError: its metadata cannot be read.
+    Raises DataError for a file whose metadata cannot be read.
     """
-    ending = file.bytes if ending is None else min(max(ending, 0), file.bytes)
-    small = -(-task_bytes // ENDING_PARTS)
 
     def most(start: int) -> int:
-        return task_bytes if start < ending else small
+        return sizes.at(before + start)
 
     if file.kind == DATASET:
         shards = range(dataset.count_shards(file.path))
@@ -60,7 +71,10 @@ def cut(file_number: int, file: InputFile, task_bytes: int, ending: int | None =
         if not file.bytes:
             raise DataError(f"{file.path}: empty: not a whole {file.compression} file; fetch or pack it again.")
         return [Portion(file_number, file.path, file.kind, file.compression, 0, file.bytes)]
-    edges = [0, *_evenly(0, ending, task_bytes), *_evenly(ending, file.bytes, small)]
+    changes = {min(max(position - before, 0), file.bytes) for position in sizes.changes}
+    edges = [0]
+    for start, stop in pairwise(sorted({*changes, 0, file.bytes})):
+        edges += _evenly(start, stop, most(start))
     return [Portion(file_number, file.path, file.kind, None, start, stop) for start, stop in pairwise(edges)]
 
 
