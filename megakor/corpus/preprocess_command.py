@@ -121,7 +121,8 @@ def _add_outputs(add) -> None:  # type: ignore[no-untyped-def]
     add("--workers", type=int, default=1, help="processes (default: 1); any number gives the same bytes")
     add(
         "--task-megabytes", type=float, metavar="N",
-        help="input of one task, which an interruption may lose (default: by the size of the input, 4 to 128)",
+        help="input of one task, which an interruption may lose (default: by the size of the input, 8 to 128); "
+        "towards the end of the input tasks are smaller",
     )  # fmt: skip
     add("--shuffle-seed", type=int, default=1234, help="of the order of the documents (default: 1234)")
     add("--no-shuffle", action="store_true", help="keep the order of the input")
