@@ -17,15 +17,14 @@ from megakor.config.quantities import parse_tokens
 from megakor.corpus.verbs import VERBS as CORPUS_VERBS
 from megakor.corpus.verbs import listed as listed_corpus_verbs
 from megakor.corpus.verbs import run as run_corpus_verb
-from megakor.errors import ConfigError, ExitCode, MegakorError, report
+from megakor.errors import ExitCode, MegakorError, report
+from megakor.launch.pretrain import add_verb as add_pretrain
 from megakor.launch.verbs import add_verbs as add_launch_verbs
 from megakor.laws.verbs import CMR as CMR_VERBS
 from megakor.laws.verbs import CPT_LAW as CPT_LAW_VERBS
 from megakor.laws.verbs import run as run_law_verb
 
 if TYPE_CHECKING:
-    from megakor.resilience.listener import StopListener
-
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 INTERRUPTED = 130
@@ -65,23 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="megakor", description="Bilingual pretraining on Megatron-core.")
     parser.add_argument("--version", action="version", version=f"megakor {__version__}")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
-    _add_pretrain(verbs)
+    add_pretrain(verbs)
     add_launch_verbs(verbs)
     _add_verbs_on_runs(verbs)
     _add_verbs_on_files(verbs)
     _add_laws(verbs)
     _add_doctor(verbs)
     return parser
-
-
-def _add_pretrain(verbs: _Verbs) -> None:
-    verb = verbs.add_parser("pretrain", help="train from a config, or go on where its run stopped")
-    verb.add_argument("config", help="YAML file")
-    verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for example train.tokens=2B lr.peak=1e-4")
-    verb.add_argument("--nproc", type=int, metavar="N", help="ranks to start on this machine (default: the config's)")
-    verb.add_argument("--dry-run", action="store_true", help="print the resolved run and stop")
-    verb.add_argument("--check-data", action="store_true", help="data that is not on this machine is an error")
-    verb.set_defaults(verb=_pretrain)
 
 
 def _add_verbs_on_runs(verbs: _Verbs) -> None:
@@ -158,60 +147,6 @@ def _add_doctor(verbs: _Verbs) -> None:
     verb.add_argument("config", nargs="?", help="YAML file of the run: its data, directory and size are looked at, too")
     verb.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="for example run.dir=/scratch/runs/a")
     verb.set_defaults(verb=_doctor)
-
-
-def _pretrain(options: argparse.Namespace) -> int:
-    from megakor.resilience.listener import StopListener
-
-    with StopListener() as listener:
-        return _pretrain_listening(options, listener)
-
-
-def _pretrain_listening(options: argparse.Namespace, listener: StopListener) -> int:
-    from megakor.config.check import valid_config, world_size_of
-    from megakor.config.problems import render
-    from megakor.launch.placement import TORCHRUN, adopt_rank
-    from megakor.launch.rendezvous import Rendezvous
-
-    launcher = adopt_rank(os.environ)
-    launched = launcher is not None
-    ranks = Rendezvous.from_environment().world_size if launched else options.nproc
-    config, warnings = valid_config(
-        options.config, options.overrides, world_size=ranks, check_data_files=options.check_data
-    )
-    ranks = ranks or world_size_of(config)
-    if options.dry_run:
-        from megakor.config.summary import summary_text
-        from megakor.data.supply import dry_run_plan
-
-        print(summary_text(config, ranks, warnings))
-        plan = dry_run_plan(config)
-        print("".join(f"{line}\n" for line in ("", *plan)) if plan else "", end="")
-        return ExitCode.DONE
-    if warnings and Rendezvous.from_environment().rank == 0 and (launched or ranks == 1):
-        print(render(warnings), file=sys.stderr)
-    if not launched and options.nproc is None and config.cluster.nodes > 1:
-        raise ConfigError(
-            f"cluster.nodes is {config.cluster.nodes}, and this command alone starts ranks on one machine only. Start "
-            "it on all nodes with a launcher (docs/cluster.md), or say with --nproc N how many ranks to start here."
-        )
-    if not launched and ranks > 1:
-        return _start_ranks(options, ranks, Path(config.run.dir), listener)
-    if launcher not in (None, TORCHRUN) and (rank := Rendezvous.from_environment().rank) > 0:
-        from megakor.launch.rank_log import write_to_rank_log
-
-        write_to_rank_log(Path(config.run.dir) / "logs", rank)
-    from megakor.train.start import start
-
-    return start(config, ranks, listener)
-
-
-def _start_ranks(options: argparse.Namespace, ranks: int, directory: Path, listener: StopListener) -> int:
-    from megakor.launch.local import start_ranks
-
-    words = ["pretrain", options.config, *options.overrides]
-    threads = max(1, (os.cpu_count() or 1) // ranks)
-    return start_ranks(words, ranks, directory / "logs", threads, listener.let_go)
 
 
 def _ledger(options: argparse.Namespace) -> int:
