@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from megakor.corpus.build import merge as merging
+from megakor.corpus.build import runs as building_runs
 from megakor.corpus.build.encode import joined
 from megakor.corpus.build.finish import write_side_files
 from megakor.corpus.build.merge import create_bin, merge_bucket, plan_merge
@@ -31,10 +32,10 @@ def write(directory: Path, name: str, given: dict[int, list[int]]) -> None:
     write_run(directory, name, tokens, np.array([len(ids) for ids in given.values()], dtype=np.int64), keys, rows)
 
 
-@given(documents, st.integers(1, 4), st.sampled_from([10, 60, 10_000]), st.booleans())
+@given(documents, st.integers(1, 4), st.sampled_from([10, 60, 10_000]), st.sampled_from([1, 9, 100]), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_the_merge_is_the_sorted_union_of_the_runs(
-    given: dict[int, list[int]], count: int, bucket_bytes: int, shuffled: bool
+    given: dict[int, list[int]], count: int, bucket_bytes: int, piece_bytes: int, shuffled: bool
 ) -> None:
     parts = [dict(list(given.items())[n::count]) for n in range(count)]
     if not shuffled:  # runs of a build that keeps the order follow each other
@@ -43,6 +44,7 @@ def test_the_merge_is_the_sorted_union_of_the_runs(
     names = [f"run{n}" for n in range(count)]
     with tempfile.TemporaryDirectory() as made, pytest.MonkeyPatch.context() as patch:
         patch.setattr(merging, "BUCKET_BYTES", bucket_bytes)
+        patch.setattr(building_runs, "_PIECE_BYTES", piece_bytes)
         directory = Path(made)
         for name, part in zip(names, parts, strict=True):
             write(directory, name, part)
@@ -78,3 +80,12 @@ def test_a_truncated_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.tokens").write_bytes(b"\0\0")
     with pytest.raises(DataError, match=r"run\.tokens is truncated"):
         Run(tmp_path, "run", np.dtype(np.uint16)).part(0, 2**64)
+
+
+def test_a_run_that_has_grown_is_named_before_it_is_read(tmp_path: Path) -> None:
+    write(tmp_path, "run", {1: [1, 2, 3], 9: [4, 5]})
+    run, room = Run(tmp_path, "run", np.dtype(np.uint16)), np.zeros(5, np.uint16)
+    whole = run.part(0, 2**64, room)
+    assert whole is not None and np.shares_memory(whole.tokens, room) and room.tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(DataError, match=r"run\.tokens has more tokens than it had"):
+        run.part(0, 2**64, room[:4])

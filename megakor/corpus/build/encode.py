@@ -27,7 +27,7 @@ from megakor.corpus.inputs.records import Portion, Records
 from megakor.corpus.shard_writer import narrowed
 
 RUN_BYTES = 64 << 20
-"""Tokens and metadata that a worker holds in memory before it sorts them and writes a run."""
+"""Tokens and metadata that a worker holds in memory, once, before it writes them in order as a run."""
 BOOKKEEPING_BYTES = 64
 """Memory that a document takes beside its tokens and metadata."""
 Report = Callable[[int, int, int, int], None]
@@ -129,6 +129,9 @@ class _RunBuilder:
         self.names: list[str] = []
         self.documents = self.tokens = 0
         self.conditioned: Counter[str] = Counter()
+        self._tokens: np.ndarray
+        self._held: int
+        """Tokens at the beginning of `_tokens` that are of this run."""
         self._clear()
 
     def add(self, documents: Documents, engine: Engine) -> tuple[int, int]:
@@ -136,7 +139,9 @@ class _RunBuilder:
         tokens, lengths, extra = encode_documents(documents, self._settings, self._portion, engine)
         text_bytes = [_utf8_bytes(text) for text in documents.texts]
         self.conditioned.update({name: int(np.count_nonzero(counts)) for name, counts in extra.items()})
-        self._tokens.append(tokens)
+        if self._held + len(tokens) > len(self._tokens):
+            self.flush()
+        self._keep(tokens)
         self._lengths.append(lengths)
         self._keys.append(self._keys_of(documents))
         own = {
@@ -151,12 +156,20 @@ class _RunBuilder:
             self.flush()
         return sum(text_bytes), len(tokens)
 
+    def _keep(self, tokens: np.ndarray) -> None:
+        """In one place, so that a run is not copied to be sorted. Pages that nothing was written to take no memory."""
+        if len(tokens) > len(self._tokens):
+            self._tokens = np.empty(max(len(tokens), RUN_BYTES // tokens.itemsize), tokens.dtype)
+        self._tokens[self._held : self._held + len(tokens)] = tokens
+        self._held += len(tokens)
+
     def flush(self) -> None:
         """Write what is collected as a run."""
-        if not self._tokens:
+        if not self._lengths:
             return
         name = f"{self._name}.{len(self.names)}"
-        tokens, lengths, keys = (np.concatenate(part) for part in (self._tokens, self._lengths, self._keys))
+        tokens = self._tokens[: self._held]
+        lengths, keys = (np.concatenate(part) for part in (self._lengths, self._keys))
         schema = common_schema(rows.schema for rows in self._rows)
         rows = pa.concat_tables([conformed(rows, schema) for rows in self._rows]).unify_dictionaries().combine_chunks()
         self._clear()
@@ -164,7 +177,8 @@ class _RunBuilder:
         self.names.append(name)
 
     def _clear(self) -> None:
-        self._tokens: list[np.ndarray] = []
+        self._tokens = np.empty(0, np.dtype(self._settings.dtype))
+        self._held = 0
         self._lengths: list[np.ndarray] = []
         self._keys: list[np.ndarray] = []
         self._rows: list[pa.Table] = []

@@ -102,7 +102,7 @@ def create_bin(merge: Merge, tokens: int) -> None:
 def merge_bucket(merge: Merge, bucket: Bucket) -> None:
     """Write the documents of a range in order: tokens into the .bin, metadata into a file of their own.
 
-    Memory: twice the tokens of the bucket. Raises DataError for a damaged run, StorageError.
+    Memory: the tokens of the bucket, and its metadata twice. Raises DataError for a damaged run, StorageError.
     """
     whole = _collected(merge, bucket)
     order = np.argsort(whole.keys)
@@ -131,28 +131,32 @@ def _edges(runs: Iterable[Run], itemsize: int, shuffled: bool) -> list[int]:
 
 def _collected(merge: Merge, bucket: Bucket) -> RunPart:
     """The documents of a range from all runs, checked. Raises DataError for damage."""
+    tokens = np.empty(bucket.tokens, np.dtype(merge.dtype))
+    groups, filled = [], 0
     try:
-        groups = [merge.runs[first : first + _RUNS_OPEN] for first in range(0, len(merge.runs), _RUNS_OPEN)]
-        whole = _joined([_joined(_parts(merge, names, bucket), merge) for names in groups], merge)
+        for first in range(0, len(merge.runs), _RUNS_OPEN):
+            parts = []
+            for name in merge.runs[first : first + _RUNS_OPEN]:
+                if (part := merge.open_run(name).part(bucket.low, bucket.high, tokens[filled:])) is not None:
+                    parts.append(part)
+                    filled += len(part.tokens)
+            groups.append(_joined(parts, tokens, merge))
+        whole = _joined(groups, tokens, merge)
         sound = CHECKSUM not in merge.collected.names or np.array_equal(
             whole.rows[CHECKSUM].to_numpy(), checksums(whole.tokens, whole.lengths)
         )
     except pa.ArrowException as error:
         raise DataError(_DAMAGED.format(merge.directory, error)) from error
-    if not sound or len(whole.tokens) != bucket.tokens:
+    if not sound or filled != bucket.tokens:
         raise DataError(_DAMAGED.format(merge.directory, "documents do not have their checksums"))
     return whole
 
 
-def _parts(merge: Merge, names: Sequence[str], bucket: Bucket) -> list[RunPart]:
-    return [part for name in names if (part := merge.open_run(name).part(bucket.low, bucket.high))]
-
-
-def _joined(parts: Sequence[RunPart], merge: Merge) -> RunPart:
-    """Several parts as one, in memory of its own: the files that they were mapped from can be closed."""
+def _joined(parts: Sequence[RunPart], tokens: np.ndarray, merge: Merge) -> RunPart:
+    """Several parts as one, their tables in memory of their own: the files that they were mapped from can be closed."""
     tables = [conformed(part.rows, merge.collected) for part in parts] or [merge.collected.empty_table()]
     return RunPart(
-        tokens=np.concatenate([np.empty(0, np.dtype(merge.dtype)), *(part.tokens for part in parts)]),
+        tokens=tokens,
         lengths=np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)]),
         keys=np.concatenate([np.empty(0, np.uint64), *(part.keys for part in parts)]),
         rows=pa.concat_tables(tables).unify_dictionaries().combine_chunks(),

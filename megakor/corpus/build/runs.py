@@ -7,9 +7,10 @@ has a row for each document: key, start and length in tokens, and the metadata.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -22,7 +23,7 @@ from megakor.storage import publish, remove, storage_errors, sync_file, temporar
 
 KEY, START, LENGTH = "_key", "_start", "_length"
 _BOOKKEEPING = (KEY, START, LENGTH)
-_PIECE_DOCUMENTS = 4096
+_PIECE_BYTES = 4 << 20
 
 
 def write_run(
@@ -57,12 +58,19 @@ def write_run(
     write_arrow(directory / f"{name}.arrow", table)
 
 
-def pieces_in_order(tokens: np.ndarray, starts: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> Iterable[bytes]:
-    """The bytes of the documents in an order, some thousand documents at a time."""
+def pieces_in_order(tokens: np.ndarray, starts: np.ndarray, lengths: np.ndarray, order: np.ndarray) -> Iterator[bytes]:
+    """The bytes of the documents in an order, some megabytes at a time (or one document that is longer)."""
     view, size = np.ascontiguousarray(tokens).view(np.uint8).data, tokens.dtype.itemsize
     begins, ends = (starts * size).tolist(), ((starts + lengths) * size).tolist()
-    for first in range(0, len(order), _PIECE_DOCUMENTS):
-        yield b"".join([view[begins[n] : ends[n]] for n in order[first : first + _PIECE_DOCUMENTS].tolist()])
+    piece: list[memoryview] = []
+    held = 0
+    for number in order.tolist():
+        piece.append(view[begins[number] : ends[number]])
+        held += ends[number] - begins[number]
+        if held >= _PIECE_BYTES:
+            yield b"".join(piece)
+            piece, held = [], 0
+    yield b"".join(piece)
 
 
 def write_arrow(path: Path, table: pa.Table) -> None:
@@ -119,28 +127,53 @@ class Run:
         cuts = self._cuts(bounds)
         return np.diff(cuts), np.diff(np.append(_numbers(self._table, START), self.tokens)[cuts])
 
-    def part(self, low: int, high: int) -> RunPart | None:
-        """The documents with low <= key < high, or None if there is none. Raises DataError for a truncated file."""
+    def part(self, low: int, high: int, room: np.ndarray | None = None) -> RunPart | None:
+        """The documents with low <= key < high, or None if there is none.
+
+        Args:
+            room: where their tokens go, at its beginning; by default memory of their own.
+
+        Raises:
+            DataError: a file is truncated or damaged, or has more tokens than there is room for.
+        """
         first, last = self._cuts([low, high])
         if first == last:
             return None
         rows = self._table.slice(first, last - first)
         lengths = _numbers(rows, LENGTH).astype(np.int64)
-        offset = int(_numbers(rows, START)[0]) * self._dtype.itemsize
-        try:
-            tokens = np.fromfile(self._tokens_path, self._dtype, int(lengths.sum()), offset=offset)
-        except OSError as error:
-            raise DataError(
-                f"{self._tokens_path}: {error.strerror}; remove its work directory and start again."
-            ) from error
-        if len(tokens) != lengths.sum():
-            raise DataError(f"{self._tokens_path} is truncated; remove its work directory and start again.")
+        tokens = self._read(int(_numbers(rows, START)[0]), int(lengths.sum()), room)
         return RunPart(tokens, lengths, self.keys[first:last], rows.drop_columns(list(_BOOKKEEPING)))
+
+    def _read(self, start: int, count: int, room: np.ndarray | None) -> np.ndarray:
+        start, size = start * self._dtype.itemsize, count * self._dtype.itemsize
+        advice = "remove its work directory and start again"
+        if room is not None and count > len(room):
+            raise DataError(f"{self._tokens_path} has more tokens than it had; {advice}.")
+        try:
+            with self._tokens_path.open("rb", buffering=0) as file:
+                whole = 0 <= size <= os.fstat(file.fileno()).st_size - start
+                tokens = np.empty(count if whole else 0, self._dtype) if room is None else room[:count]
+                file.seek(start)
+                whole = whole and _fill(file, tokens.view(np.uint8).data)
+        except OSError as error:
+            raise DataError(f"{self._tokens_path}: {error.strerror}; {advice}.") from error
+        if not whole:
+            raise DataError(f"{self._tokens_path} is truncated; {advice}.")
+        return tokens
 
     def _cuts(self, bounds: Sequence[int]) -> np.ndarray:
         # 2^64, the bound above all keys, is no uint64 itself.
         inside = np.searchsorted(self.keys, np.array([bound for bound in bounds if bound < 2**64], dtype=np.uint64))
         return np.append(inside, np.full(len(bounds) - len(inside), len(self.keys)))
+
+
+def _fill(file: FileIO, room: memoryview) -> bool:
+    """Whether the file had enough."""
+    while len(room):
+        if not (count := file.readinto(room)):
+            return False
+        room = room[count:]
+    return True
 
 
 def _numbers(table: pa.Table, column: str) -> np.ndarray:
