@@ -18,11 +18,11 @@ from megakor.corpus.verbs import VERBS as CORPUS_VERBS
 from megakor.corpus.verbs import listed as listed_corpus_verbs
 from megakor.corpus.verbs import run as run_corpus_verb
 from megakor.errors import ExitCode, MegakorError, report
-from megakor.launch.pretrain import add_verb as add_pretrain
 from megakor.launch.verbs import add_verbs as add_launch_verbs
 from megakor.laws.verbs import CMR as CMR_VERBS
 from megakor.laws.verbs import CPT_LAW as CPT_LAW_VERBS
 from megakor.laws.verbs import run as run_law_verb
+from megakor.pretrain_verb import add_verb as add_pretrain
 
 if TYPE_CHECKING:
     _Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
