@@ -157,7 +157,7 @@ def test_a_damaged_run_never_becomes_a_shard(
 def test_a_build_that_had_published_does_not_withdraw_again(
     tmp_path: Path, tokenizer: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What older versions could leave: only the note that publishing had begun."""
+    """Of the work directory only the notes of publishing are left."""
     prefix = tmp_path / "out"
     build(source, tokenizer, prefix)
     manifest = json.loads(Path(f"{prefix}.json").read_text())
